@@ -1,0 +1,91 @@
+/*
+ * The gofer protocol: what the sentry asks of the process that owns the container's files.
+ *
+ * A request is a header and a body; names are NUL-free bytes with their length, one path component each ("." and ".."
+ * and '/' are refused), never a path. A node is named by an id that the gofer gave out; id 1 + n is the root of tree n.
+ * The gofer keeps an O_PATH descriptor for each node until FORGET. A reply is a header (status) and a body.
+ * Requests are handled one after the other on each channel (one channel a vCPU).
+ */
+#ifndef INCLUDE_GOFER_H
+#define INCLUDE_GOFER_H
+
+#include "base/types.h"
+
+#define GOFER_MSG_MAX (128u << 10)
+#define GOFER_NAME_MAX 255
+
+enum gofer_op {
+	GOFER_WALK = 1,	/* node, up to n names: attributes and a new node for each step that exists; stops before a symlink's target */
+	GOFER_GETATTR,
+	GOFER_SETATTR,	/* mode, uid, gid, size, times by mask */
+	GOFER_OPEN,	/* node, O_ACCMODE|O_TRUNC|O_APPEND flags -> descriptor */
+	GOFER_CREATE,	/* node, name, flags, mode, uid, gid -> node + attributes + descriptor */
+	GOFER_READDIR,	/* node, cookie -> entries with attributes (struct gofer_dirent), batched */
+	GOFER_READLINK,
+	GOFER_MKDIR,
+	GOFER_SYMLINK,
+	GOFER_LINK,
+	GOFER_MKNOD,
+	GOFER_UNLINK,	/* node, name, AT_REMOVEDIR */
+	GOFER_RENAME,
+	GOFER_STATFS,
+	GOFER_FORGET,	/* a batch of node ids */
+	GOFER_GETXATTR,
+	GOFER_LISTXATTR,
+	GOFER_SETXATTR,
+	GOFER_REMOVEXATTR,
+	GOFER_CONNECT,	/* refused unless host sockets are allowed */
+	GOFER_OP_NR
+};
+
+struct gofer_attr {
+	u64 ino, dev, rdev;
+	u64 size, blocks;
+	u32 mode, nlink, uid, gid, blksize, pad;
+	s64 atime_s, mtime_s, ctime_s, btime_s;
+	u32 atime_ns, mtime_ns, ctime_ns, btime_ns;
+};
+
+struct gofer_req {
+	u32 op, len; /* len: whole message */
+	u64 node;
+	union {
+		struct { u32 nnames, pad; } walk;	/* then {u16 len; bytes} each */
+		struct { u32 mask, mode, uid, gid; u64 size; s64 atime_s, mtime_s; u32 atime_ns, mtime_ns; } setattr;
+		struct { u32 flags, mode, uid, gid, name_len, pad; } create; /* open, create, mkdir, symlink, mknod, unlink; then the name */
+		struct { u64 cookie; u32 max, pad; } readdir;
+		struct { u64 to_node; u32 flags, name_len, to_name_len, pad; } rename; /* rename, link; then both names */
+		struct { u32 n, pad; } forget;		/* then u64 ids */
+		struct { u32 name_len, size, flags, pad; } xattr; /* then name, then value */
+		struct { u32 mode, uid, gid, name_len; u64 rdev; } mknod;
+		u64 raw[8];
+	};
+};
+enum { GOFER_SET_MODE = 1, GOFER_SET_UID = 2, GOFER_SET_GID = 4, GOFER_SET_SIZE = 8, GOFER_SET_ATIME = 16,
+       GOFER_SET_MTIME = 32, GOFER_SET_ATIME_NOW = 64, GOFER_SET_MTIME_NOW = 128 };
+
+struct gofer_rep {
+	s32 status; /* 0 or -errno */
+	u32 len;    /* whole message */
+	union {
+		struct { u32 ndone, pad; s32 stop_errno; u32 pad2; } walk; /* then struct gofer_walked[ndone] */
+		struct { struct gofer_attr attr; u64 node; } node;	   /* getattr, setattr, create, mkdir, ... */
+		struct { u32 n, eof; u64 next_cookie; } readdir;	   /* then struct gofer_dirent records */
+		struct { u32 size, pad; } data;				   /* readlink, xattrs: then the bytes */
+		struct { u64 type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags; } statfs;
+	};
+};
+struct gofer_walked {
+	u64 node;
+	struct gofer_attr attr;
+};
+struct gofer_dirent { /* 8-byte aligned records */
+	u64 cookie;
+	u64 node; /* 0: attributes not given */
+	struct gofer_attr attr;
+	u16 reclen, name_len;
+	u8 type; /* DT_* */
+	char name[];
+};
+
+#endif

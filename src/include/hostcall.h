@@ -1,0 +1,232 @@
+/*
+ * Interface 2: hostcalls, the security boundary between the sentry and the host side.
+ *
+ * A call is a number and a fixed request structure. Memory is named by offset into the sandbox memory file and a
+ * length, files by handle: the host side never follows a sentry pointer. The host side copies the request once
+ * into its own memory and checks every member as hostile. Results are >= 0, or -errno.
+ * Under KVM a call is one port exit (the request lies in the vCPU's comm page); under ptrace a function call.
+ *
+ * docs/hostcalls.md says for each call what is checked and which errors it gives.
+ */
+#ifndef INCLUDE_HOSTCALL_H
+#define INCLUDE_HOSTCALL_H
+
+#include "base/types.h"
+
+#define HOSTCALL_ABI 1
+
+enum hostcall_nr {
+	HC_LOG,		/* struct hc_mem: text without newline */
+	HC_EXIT,	/* struct hc_exit */
+	HC_PREAD,	/* struct hc_rw */
+	HC_PWRITE,	/* struct hc_rw */
+	HC_PREADV,	/* struct hc_rwv: one file range into scattered memory */
+	HC_PWRITEV,	/* struct hc_rwv */
+	HC_SUBMIT,	/* struct hc_submit: the same asynchronously, and polls; completes in the event ring */
+	HC_CANCEL,	/* struct hc_cancel */
+	HC_FTRUNCATE,	/* struct hc_file2: handle, size */
+	HC_FALLOCATE,	/* struct hc_file4: handle, mode, offset, length */
+	HC_FSYNC,	/* struct hc_file2: handle, 1 = data only */
+	HC_FSIZE,	/* struct hc_file2: -> current size */
+	HC_CLOSE,	/* struct hc_file2: handle */
+	HC_GOFER,	/* struct hc_gofer: one request and its reply */
+	HC_MEM_RELEASE, /* struct hc_mem: give pages back to the host; they read as zero afterwards */
+	HC_CPU_WAIT,	/* struct hc_wait: sleep until kicked, an event, or the deadline */
+	HC_CPU_KICK,	/* struct hc_kick */
+	HC_TIMER_SET,	/* struct hc_wait: kick the calling vCPU at this time (replaces the earlier one) */
+	HC_YIELD,	/* no request: give the time slice away */
+	HC_RANDOM,	/* struct hc_mem: fill with random bytes */
+	HC_TTY_IOCTL,	/* struct hc_tty */
+	HC_CLOCK,	/* no request: refresh the clock page now */
+	HC_FPU_GET,	/* struct hc_mem (KVM with emulated ring 0): XSAVE area of the calling vCPU */
+	HC_FPU_SET,	/* struct hc_mem */
+	HC_NR
+};
+
+typedef u32 hc_handle; /* index in the host side's handle table; HC_NO_HANDLE: none */
+#define HC_NO_HANDLE 0xffffffffu
+
+struct hc_mem {
+	u64 off, len;
+};
+struct hc_exit {
+	u32 status;  /* exit status of the sandbox command: 0..255 */
+	u32 signal;  /* nonzero: died of this signal */
+	u32 panic;   /* nonzero: the sentry gave up; the last HC_LOG line says why */
+	u32 pad;
+	u64 stats_off, stats_len; /* final --stats text to print, may be 0 */
+};
+struct hc_rw {
+	hc_handle handle;
+	u32 flags; /* HC_RW_* */
+	u64 pos;   /* file offset; ~0ull: the stream position (pipes, terminals) */
+	u64 off;   /* sandbox memory */
+	u64 len;   /* <= HC_RW_MAX */
+};
+#define HC_RW_NOWAIT 1u /* -EAGAIN instead of waiting for the disk or a peer */
+#define HC_RW_APPEND 2u
+#define HC_RW_MAX (16u << 20)
+#define HC_SEGS_MAX 64
+struct hc_seg {
+	u64 off, len;
+};
+struct hc_rwv {
+	hc_handle handle;
+	u32 flags;
+	u64 pos;
+	u32 nsegs; /* <= HC_SEGS_MAX */
+	u32 pad;
+	struct hc_seg segs[HC_SEGS_MAX];
+};
+enum hc_submit_op { HC_OP_READ, HC_OP_WRITE, HC_OP_READV, HC_OP_WRITEV, HC_OP_FSYNC, HC_OP_POLL };
+struct hc_submit {
+	u32 op;
+	u32 poll_events; /* HC_OP_POLL: one-shot poll mask, EPOLL* bits */
+	u64 cookie;	 /* comes back in the event */
+	struct hc_rwv io;
+};
+struct hc_cancel {
+	u64 cookie;
+};
+struct hc_file2 {
+	hc_handle handle;
+	u32 pad;
+	u64 arg;
+};
+struct hc_file4 {
+	hc_handle handle;
+	u32 mode;
+	u64 off, len;
+};
+/* A gofer message (include/gofer.h) lies at [req_off, +req_len); the reply is written at [rep_off, +rep_cap).
+ * A descriptor that comes with the reply becomes a handle, returned in *handle of this request structure
+ * (written back on return); `want_fd` 0 refuses one. Result: bytes of the reply. */
+struct hc_gofer {
+	u64 req_off, req_len;
+	u64 rep_off, rep_cap;
+	hc_handle handle; /* out */
+	u32 pad;
+};
+struct hc_wait {
+	u32 cpu;
+	u32 pad;
+	u64 deadline_ns; /* absolute CLOCK_MONOTONIC; ~0ull: none */
+};
+struct hc_kick {
+	u32 cpu;
+	u32 pad;
+};
+enum hc_tty_op { HC_TTY_GETS, HC_TTY_SETS, HC_TTY_SETSW, HC_TTY_SETSF, HC_TTY_GETWINSZ, HC_TTY_SETWINSZ, HC_TTY_INQ };
+struct hc_tty {
+	hc_handle handle;
+	u32 op;	    /* enum hc_tty_op */
+	u8 data[64]; /* struct termios (kernel's, 36 bytes) or struct winsize, in or out */
+};
+
+/*
+ * Every request is passed by pointer; under KVM the platform glue copies it to and from the comm page.
+ * `len` is sizeof(*req). May block the vCPU for calls that say so. Defined by the platform glue.
+ */
+s64 hostcall(u32 nr, void *req, size_t len);
+
+/* ---- shared pages, read by the sentry, written by the host side (and the other way where it says so) ---- */
+
+/* Completions and asynchronous happenings. Producer: the host's event thread. Consumer: any vCPU under one lock.
+ * The producer never has more than HC_RING_SIZE events outstanding (HC_SUBMIT gives -EBUSY before that). */
+#define HC_RING_SIZE 4096
+enum hc_event_kind { HC_EV_COMPLETION, HC_EV_SIGNAL /* result: signal number for the foreground job */, HC_EV_WINCH };
+struct hc_event {
+	u32 kind;
+	u32 pad;
+	u64 cookie;
+	s64 result; /* bytes, poll mask, or -errno */
+	u64 pad2;
+};
+struct hc_event_ring {
+	_Atomic u32 head; /* written by the consumer */
+	u32 pad0[15];
+	_Atomic u32 tail; /* written by the producer */
+	u32 pad1[15];
+	struct hc_event ev[HC_RING_SIZE];
+};
+
+/* Mapped read-only into every application as part of the vDSO: a clock without a call. A sequence lock: odd while written.
+ * ns = base_ns + ((tsc - base_tsc) * mult >> shift), 128-bit product. */
+struct clock_page {
+	_Atomic u32 seq;
+	u32 shift;
+	u64 mult;
+	u64 base_tsc; /* in the TSC that rdtsc gives inside (guest TSC on KVM) */
+	u64 mono_ns;  /* CLOCK_MONOTONIC at base_tsc */
+	u64 real_ns;  /* CLOCK_REALTIME at base_tsc */
+	u64 boot_ns;  /* CLOCK_BOOTTIME at base_tsc */
+	s64 tai_offset_s;
+	u64 tsc_hz;
+};
+
+/*
+ * Physical layout of sandbox memory, all offsets into the memory file:
+ *   0                 boot_params (BOOT_PARAMS_SIZE)
+ *   CLOCK_PAGE_PA     struct clock_page, one page
+ *   EVENT_RING_PA     struct hc_event_ring
+ *   COMM_PA           one 4 KiB comm page a vCPU (hostcall requests under KVM; platform's kick word)
+ *   first_free_pa     the sentry image (KVM) lies before this; from here on frames are the sentry's to allocate
+ */
+#define MAX_CPUS 64
+#define BOOT_PARAMS_PA 0x0ul
+#define BOOT_PARAMS_SIZE 0x300000ul /* 3 MiB: the header page, then the argument strings */
+#define CLOCK_PAGE_PA 0x300000ul
+#define EVENT_RING_PA 0x301000ul
+#define COMM_PA 0x340000ul
+#define LAYOUT_END_PA 0x400000ul
+_Static_assert(sizeof(struct hc_event_ring) <= COMM_PA - EVENT_RING_PA, "event ring too large");
+
+#define BOOT_MAGIC 0x632d637372756e72ull
+/* Written by the host side before the first vCPU starts; constant afterwards. Strings are NUL-terminated,
+ * at offsets into sandbox memory, inside [0, BOOT_PARAMS_SIZE). */
+struct boot_params {
+	u64 magic;
+	u32 abi;
+	u32 ncpus;
+	u64 mem_size;	   /* bytes of sandbox memory, sparse */
+	u64 first_free_pa; /* page aligned */
+	u64 boot_mono_ns;  /* when the sandbox command was started: CLOCK_MONOTONIC */
+	hc_handle stdio[3]; /* HC_NO_HANDLE: closed */
+	u32 stdio_kind[3];  /* enum hc_stdio_kind */
+	u32 stdio_flags[3]; /* O_ACCMODE and O_NONBLOCK, O_APPEND as found */
+	u32 stdio_mode[3];  /* st_mode */
+	u32 log_level;
+	u32 strace;	   /* 1: trace every system call to the log (or stderr) */
+	u32 stats;	   /* 1: gather and print at exit */
+	u32 uid, gid;
+	u32 umask;
+	u32 argc, envc;
+	u64 argv_off; /* u64[argc] of string offsets */
+	u64 envp_off;
+	u64 exe_off;	  /* program to start, as the user wrote it; searched in PATH when it has no slash */
+	u64 cwd_off;
+	u64 hostname_off;
+	u32 nmounts;	  /* extra mounts; entry 0 is the root */
+	u32 pad1;
+	u64 mounts_off;	  /* struct boot_mount[nmounts] */
+	u64 host_mem_total; /* for /proc/meminfo: what the sandbox may use */
+	u64 cpu_khz;
+	char cpu_model[64];
+	u8 random[64]; /* seed of the sentry's generator */
+	u64 rlimits[16][2];
+	u64 aux_hwcap, aux_hwcap2;
+	char cpu_flags[2048]; /* "flags" line of /proc/cpuinfo */
+	char cpu_vendor[16];
+	u32 cpu_family, cpu_model_id, cpu_stepping, cpu_cache_kb;
+};
+enum hc_stdio_kind { STDIO_CLOSED, STDIO_FILE, STDIO_PIPE, STDIO_TTY, STDIO_SOCKET, STDIO_CHAR };
+enum boot_mount_kind { BOOT_MOUNT_GOFER, BOOT_MOUNT_TMPFS };
+struct boot_mount {
+	u64 target_off; /* absolute path in the sandbox */
+	u32 kind;
+	u32 gofer_tree; /* number of the gofer's tree */
+	u32 readonly;
+	u32 overlay; /* 1: an in-memory overlay above it */
+};
+
+#endif

@@ -1,0 +1,259 @@
+/*
+ * Tasks and what they share.
+ *
+ * Objects: a task is a thread. Tasks of one thread group share `struct process` (Linux's signal_struct) and the rest by
+ * reference: mm, files, fs, sighand, creds (immutable, replaced as a whole), namespaces.
+ *
+ * Lock order, outermost first:
+ *   process->exec_lock (mutex) -> inode->lock (mutex) -> mm->lock (rwsem) -> page locks
+ *   tasklist_lock (spin) -> sighand->lock (spin) -> waitq.lock -> run queue lock
+ *   files->lock, fs->lock, dcache_lock, frame and slab locks are leaves.
+ */
+#ifndef SENTRY_TASK_H
+#define SENTRY_TASK_H
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/rbtree.h"
+#include "base/types.h"
+#include "platform/platform.h"
+#include "sentry/kernel/signal.h"
+#include "sentry/kernel/timer.h"
+#include "sentry/kernel/wait.h"
+
+struct mm;
+struct file;
+struct files;	 /* descriptor table, vfs/file.h */
+struct fs_state; /* cwd, root, umask, vfs/vfs.h */
+struct nsproxy;
+struct process;
+struct futex_waiter;
+struct boot_params;
+struct tty;
+struct vfork_done;
+
+#define KSTACK_SIZE 0x8000ul /* 32 KiB, aligned; the lowest page is the guard */
+#define TASK_COMM_LEN 16
+
+/* Capabilities as two words is enough for 41 of them. */
+typedef u64 kernel_cap_t;
+#define CAP_ALL ((1ull << 41) - 1)
+
+struct cred { /* immutable once published */
+	refcount_t ref;
+	u32 uid, euid, suid, fsuid;
+	u32 gid, egid, sgid, fsgid;
+	kernel_cap_t inheritable, permitted, effective, bset, ambient;
+	u32 securebits;
+	u32 ngroups;
+	u32 *groups; /* sorted */
+};
+struct cred *cred_get(struct cred *c);
+void cred_put(struct cred *c);
+struct cred *prepare_creds(void);      /* private copy of the current task's, or NULL */
+void commit_creds(struct cred *c);     /* consumes it */
+bool capable(int cap);		       /* effective capability of the current task */
+bool in_group(const struct cred *c, u32 gid);
+
+enum pid_type { PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID, PIDTYPE_MAX };
+struct pid { /* a number and who uses it as what; lives as long as anyone refers to it */
+	refcount_t ref;
+	s32 nr;
+	struct rb_node node;
+	struct list_head tasks[PIDTYPE_MAX]; /* tasklist_lock; PGID and SID list processes */
+	struct waitq wait;		     /* pidfd pollers */
+};
+struct pid *pid_alloc(s32 want); /* want 0: next free. Sleeps not. ERR_PTR(-EAGAIN/-EEXIST) */
+struct pid *pid_find_get(s32 nr); /* with a reference, or NULL */
+struct pid *pid_get(struct pid *p);
+void pid_put(struct pid *p);
+
+struct rlimit_val {
+	u64 cur, max;
+};
+#define RLIM_COUNT 16
+
+struct process { /* a thread group */
+	refcount_t ref;
+	u32 nthreads;		   /* tasklist_lock */
+	struct task *leader;	   /* tasklist_lock */
+	struct list_head threads;  /* of task.thread_node; tasklist_lock */
+	struct process *parent;	   /* tasklist_lock */
+	struct list_head children; /* of process.sibling */
+	struct list_head sibling;
+	struct pid *tgid, *pgid, *sid; /* tasklist_lock */
+	struct list_head pgid_node, sid_node;
+	struct tty *tty; /* controlling terminal; sighand->lock */
+	bool session_leader_of_tty;
+
+	/* sighand->lock: */
+	struct sigpending shared_pending;
+	u32 flags; /* PROC_* */
+	s32 group_exit_code;
+	struct task *group_exec_task;
+	u32 group_stop_count;
+	s32 stop_signal;
+	struct waitq wait_child; /* wait4 sleeps here; woken when a child changes state */
+
+	s32 exit_signal;
+	bool is_subreaper, has_child_subreaper;
+	struct rlimit_val rlim[RLIM_COUNT];
+	u64 start_ns;
+	u64 utime_ns, stime_ns, cutime_ns, cstime_ns; /* of dead threads; of waited-for children */
+	u64 min_flt, maj_flt, nvcsw, nivcsw, cmin_flt, cmaj_flt, maxrss, cmaxrss;
+	struct ktimer itimer_real;
+	u64 itimer_real_interval;
+	u64 itimer_virt[2][2];	       /* value, interval of ITIMER_VIRTUAL and _PROF */
+	struct list_head posix_timers; /* owned by posix_timer.c */
+	u32 next_timer_id;
+	struct mutex exec_lock; /* exec against ptrace attach and /proc reads */
+	s32 oom_score_adj;
+	u32 personality;
+	bool dumpable;
+	bool did_exec;
+};
+enum { PROC_STOPPED = 1, PROC_CONTINUED = 2, PROC_GROUP_EXIT = 4, PROC_STOP_REPORTED = 8, PROC_CONT_REPORTED = 16,
+       PROC_UNKILLABLE = 32, PROC_ZOMBIE = 64 };
+
+struct restart_block {
+	long (*fn)(struct restart_block *rb);
+	u64 a[6];
+};
+
+struct task {
+	/* context switch: touched by switch.S (offsets in asm_offsets) */
+	u64 ksp;	     /* saved stack pointer */
+	void *kstack;	     /* base of KSTACK_SIZE bytes */
+	struct user_ctx ctx; /* user registers and FPU */
+
+	/* scheduler; run queue lock */
+	_Atomic u32 state; /* enum task_state */
+	_Atomic u32 on_cpu;
+	u32 cpu; /* run queue it belongs to */
+	bool on_rq;
+	struct list_head rq_node;
+	u64 cpu_mask; /* bit a vCPU */
+	s32 nice, policy, rt_prio;
+	u64 vruntime, slice_start_ns, exec_start_ns;
+	_Atomic u32 flags; /* TIF_* */
+	bool is_idle, is_kthread;
+	struct ktimer sleep_timer;
+
+	/* identity */
+	struct pid *pid;
+	struct process *proc;
+	struct list_head thread_node; /* process.threads */
+	struct list_head pid_node;    /* pid->tasks */
+	char comm[TASK_COMM_LEN];     /* sighand->lock to write */
+	refcount_t ref;
+
+	/* shared parts; a task changes only its own pointers, under `alloc_lock` when others may look */
+	spinlock_t alloc_lock;
+	struct mm *mm;
+	struct files *files;
+	struct fs_state *fs;
+	struct sighand *sighand;
+	struct cred *cred; /* read through current; others under alloc_lock */
+	struct nsproxy *ns;
+
+	/* signals; sighand->lock */
+	sigset64 blocked, saved_mask, real_blocked;
+	bool restore_mask;
+	struct sigpending pending;
+	struct sigaltstack_val altstack;
+	struct restart_block restart;
+	u32 jobctl; /* JOBCTL_* in signal.h */
+	s32 exit_code;
+	siginfo_t_k *last_siginfo;
+
+	/* exit and threads */
+	u64 clear_child_tid;
+	u64 robust_list;
+	struct list_head pi_held; /* futex.c */
+	struct vfork_done *vfork_done;
+	s32 pdeath_signal;
+	s32 parent_exec_id;
+	s32 exit_signal;
+
+	/* ptrace */
+	struct task *tracer; /* tasklist_lock */
+	u32 ptrace_flags;
+	struct list_head ptraced, ptrace_node;
+	void *ptrace_state;
+
+	/* prctl and accounting */
+	bool no_new_privs, keep_caps;
+	u64 utime_ns, stime_ns, start_ns;
+	u64 min_flt, maj_flt, nvcsw, nivcsw;
+	u64 timer_slack_ns;
+	u64 rseq_addr;
+	u32 rseq_len, rseq_sig;
+	void *seccomp;
+	s32 ioprio;
+	bool in_execve, memfault_nested;
+};
+/* task.flags */
+enum { TIF_SIGPENDING = 1, TIF_RESCHED = 2, TIF_NOTIFY_RESUME = 4, TIF_SINGLESTEP = 8, TIF_SYSCALL_TRACE = 16,
+       TIF_EXITING = 32, TIF_SYSEMU = 64 };
+
+/* The task that owns this kernel stack: its pointer lies in the topmost word of the stack. */
+static inline struct task *current_task(void)
+{
+	u64 sp;
+
+	__asm__("mov %%rsp, %0" : "=r"(sp));
+	return *(struct task **)((sp | (KSTACK_SIZE - 1)) - 15);
+}
+#define current (current_task())
+#define KSTACK_TOP(base) ((u64)(base) + KSTACK_SIZE - 32) /* 16-aligned; the word at base+SIZE-16 holds the task */
+
+extern spinlock_t tasklist_lock;
+
+static inline struct task *task_get(struct task *t) { refcount_inc(&t->ref); return t; }
+void task_put(struct task *t);
+struct task *find_task_get(s32 tid); /* any live thread, with a reference; NULL */
+struct process *find_process_get(s32 tgid);
+struct process *process_get(struct process *p);
+void process_put(struct process *p);
+static inline s32 task_tid(const struct task *t) { return t->pid->nr; }
+s32 task_tgid(const struct task *t);
+s32 task_ppid(const struct task *t);
+struct mm *task_get_mm(struct task *t); /* reference or NULL */
+
+/* sched.c */
+void sched_init(u32 ncpus);
+struct task *kthread_create(void (*fn)(void *), void *arg, const char *name); /* runnable sentry-only task */
+void sched_new_task(struct task *t);	/* first time on a run queue */
+void resched_task(struct task *t);	/* make it look at its TIF flags soon: kick when it runs in user mode */
+u32 this_cpu_id(void);
+u32 num_cpus(void);
+void sched_yield_current(void);
+void account_user_enter(void); /* time accounting at the user boundary */
+void account_user_exit(void);
+bool sched_set_affinity(struct task *t, u64 mask);
+
+/* fork.c, exit.c, exec.c */
+struct clone_params {
+	u64 flags; /* CLONE_*, no signal in it */
+	s32 exit_signal;
+	u64 stack, stack_size; /* new stack pointer = stack + stack_size, 0: the parent's */
+	u64 tls, parent_tid, child_tid, pidfd;
+	s32 set_tid;
+};
+long do_clone(const struct clone_params *p);
+__noreturn void do_exit(s32 code);	 /* the current thread; code as wait4 reports it */
+__noreturn void do_group_exit(s32 code); /* all threads of the process */
+/* Kernel-pointer argv/envp (init), path as in execve; returns 0 after which the task enters user mode in the new image. */
+long kernel_execve(const char *path, const char *const *argv, const char *const *envp);
+long start_init(void); /* creates pid 1 from boot_params */
+
+u64 rlimit(u32 which); /* soft limit of the current process */
+
+/* entry.c: the loop of a user task */
+__noreturn void user_task_loop(void);
+
+/* boot: called by the platform on every vCPU with a small boot stack; does not return */
+__noreturn void sentry_boot(struct boot_params *bp, u32 cpu);
+extern struct boot_params *boot_params;
+
+#endif
