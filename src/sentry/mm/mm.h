@@ -64,6 +64,7 @@ struct mm {
 	refcount_t ref;	  /* objects: tasks plus temporary holders (task_get_mm) */
 	_Atomic u32 users; /* tasks; at zero the VMAs go away */
 	struct rwsem lock; /* VMAs, page tables, the fields below */
+	spinlock_t pt_lock;  /* page-table entries; see pagetable.h */
 	struct rb_root vmas; /* by address, augmented by the largest gap below */
 	u32 nvmas;
 	struct mm_arch arch; /* page-table root and the platform's state */
