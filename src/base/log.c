@@ -6,7 +6,6 @@
 
 enum log_level log_level = LOG_WARN;
 
-#define LOG_LINE_MAX 1024
 #define LOG_SLOTS 8
 
 /* HC_LOG names its text by offset into sandbox memory, and a kernel stack or .bss need not lie there on every platform:
@@ -16,35 +15,57 @@ static struct log_slot {
 	char *text;
 } slots[LOG_SLOTS];
 
+/* A locked slot with memory behind it, or NULL while there is none to be had. */
 static struct log_slot *take_slot(void)
 {
-	for (u32 i = 0;; i = (i + 1) % LOG_SLOTS)
-		if (spin_trylock(&slots[i].lock))
-			return &slots[i];
+	struct log_slot *slot = slots;
+	struct page *page;
+
+	if (!memmap) /* before the frame allocator */
+		return NULL;
+	while (!spin_trylock(&slot->lock))
+		slot = slot + 1 < slots + LOG_SLOTS ? slot + 1 : slots;
+	if (!slot->text) {
+		page = frame_alloc(0, 0);
+		if (!page) {
+			spin_unlock(&slot->lock);
+			return NULL;
+		}
+		slot->text = page_to_va(page);
+	}
+	return slot;
+}
+
+static void send_slot(struct log_slot *slot, size_t len)
+{
+	struct hc_mem req = { va_to_pa(slot->text), len };
+
+	hostcall(HC_LOG, &req, sizeof(req));
+	spin_unlock(&slot->lock);
+}
+
+void log_text(const char *text, size_t len)
+{
+	struct log_slot *slot = take_slot();
+
+	if (!slot)
+		return;
+	len = MIN(len, LOG_LINE_MAX);
+	memcpy(slot->text, text, len);
+	send_slot(slot, len);
 }
 
 static void emit(enum log_level level, const char *fmt, va_list ap)
 {
 	static const char *const names[] = { "error", "warning", "info", "debug" };
-	struct log_slot *slot;
-	struct hc_mem req;
+	struct log_slot *slot = take_slot();
 	int n;
 
-	if (!memmap) /* before the frame allocator there is nowhere to format */
+	if (!slot)
 		return;
-	slot = take_slot();
-	if (!slot->text) {
-		struct page *page = frame_alloc(0, 0);
-
-		slot->text = page ? page_to_va(page) : NULL;
-	}
-	if (slot->text) {
-		n = kscnprintf(slot->text, LOG_LINE_MAX, "%s: ", names[level]);
-		n += MIN(kvsnprintf(slot->text + n, (size_t)(LOG_LINE_MAX - n), fmt, ap), LOG_LINE_MAX - n - 1);
-		req = (struct hc_mem){ va_to_pa(slot->text), (u64)n };
-		hostcall(HC_LOG, &req, sizeof(req));
-	}
-	spin_unlock(&slot->lock);
+	n = kscnprintf(slot->text, LOG_LINE_MAX, "%s: ", names[level]);
+	n += MIN(kvsnprintf(slot->text + n, (size_t)(LOG_LINE_MAX - n), fmt, ap), LOG_LINE_MAX - n - 1);
+	send_slot(slot, (size_t)n);
 }
 
 void klog_line(enum log_level level, const char *fmt, ...)

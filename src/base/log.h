@@ -8,6 +8,9 @@ enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 extern enum log_level log_level; /* lines above this are dropped before they are formatted */
 
 void klog_line(enum log_level level, const char *fmt, ...) __printf(2, 3);
+/* A whole line as it is, whatever the level: traces, reports. At most LOG_LINE_MAX bytes. */
+#define LOG_LINE_MAX 2048
+void log_text(const char *text, size_t len);
 #define klog(level, ...)                                                                \
 	do {                                                                            \
 		if ((level) <= log_level)                                               \
