@@ -2,7 +2,7 @@
  * Memory: frames, kernel allocations, address spaces, user access, page cache.
  *
  * Sandbox memory is one sparse memory file; a frame is a page of it. `struct page` describes a frame.
- * Lock order: mm->lock -> mapping->lock -> frame allocator lock. Page contents of the cache: PG_LOCKED while read in.
+ * Lock order: mm->lock -> mapping->i_mmap_lock -> mm->pt_lock -> mapping->lock -> frame allocator lock. Page contents of the cache: PG_LOCKED while read in.
  */
 #ifndef SENTRY_MM_H
 #define SENTRY_MM_H
@@ -93,7 +93,8 @@ struct vm_ops {
 struct vma {
 	struct rb_node node;
 	u64 start, end;
-	u64 max_gap; /* augmented */
+	u64 gap;     /* free bytes below start, what a stack below may grow into left out */
+	u64 max_gap; /* augmented: the largest gap of the subtree */
 	u32 flags;   /* VM_* */
 	u32 prot;    /* PROT_* of the page tables */
 	u64 pgoff;   /* page offset of start in the file */
@@ -102,11 +103,15 @@ struct vma {
 	const struct vm_ops *ops; /* NULL: private anonymous */
 	void *priv;
 	char *anon_name;
+	struct list_head i_mmap_node; /* in mapping->i_mmap; mapping->i_mmap_lock */
+	/* The last run of frames that faults mapped, [fault_lo, fault_hi): hints only. */
+	u64 fault_lo, fault_hi;
+	u32 fault_run;
 };
 enum { VM_READ = 1, VM_WRITE = 2, VM_EXEC = 4, VM_SHARED = 8, VM_MAYREAD = 0x10, VM_MAYWRITE = 0x20, VM_MAYEXEC = 0x40,
-       VM_MAYSHARE = 0x80, VM_GROWSDOWN = 0x100, VM_LOCKED = 0x2000, VM_IO = 0x4000, VM_DONTCOPY = 0x20000,
-       VM_DONTEXPAND = 0x40000, VM_ACCOUNT = 0x100000, VM_NORESERVE = 0x200000, VM_DONTDUMP = 0x4000000,
-       VM_WIPEONFORK = 0x2000000 };
+       VM_MAYSHARE = 0x80, VM_GROWSDOWN = 0x100, VM_UFFD_MISSING = 0x200, VM_UFFD_WP = 0x1000, VM_LOCKED = 0x2000, VM_IO = 0x4000, VM_SEQ_READ = 0x8000, VM_RAND_READ = 0x10000, VM_DONTCOPY = 0x20000,
+       VM_DONTEXPAND = 0x40000, VM_LOCKONFAULT = 0x80000, VM_ACCOUNT = 0x100000, VM_NORESERVE = 0x200000, VM_DONTDUMP = 0x4000000,
+       VM_WIPEONFORK = 0x2000000, VM_HUGEPAGE = 0x20000000, VM_NOHUGEPAGE = 0x40000000 };
 
 struct mm *mm_create(void); /* empty, ref and users 1 */
 struct mm *mm_fork(struct mm *parent); /* current's; COW copy or ERR_PTR */
@@ -188,6 +193,7 @@ struct mapping {
 	void *tree; /* radix tree of pages; mapping->lock */
 	u64 nrpages;
 	struct list_head dirty; /* of page.lru */
+	struct mutex i_mmap_lock; /* after mm->lock; VMAs that map it keep their range and entries while it is held */
 	struct list_head i_mmap; /* VMAs that map it; see vma.c */
 	s64 writecount_shared;	 /* writable shared mappings; <0 denied (sealed) */
 };

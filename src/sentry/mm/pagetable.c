@@ -294,8 +294,19 @@ bool pt_protect(struct mm *mm, u64 start, u64 end, u32 prot)
 	return s.changed;
 }
 
-/* Copy one last-level table's part [va, end) into the child's. */
-static void copy_last_level(u64 *from, u64 *to, u64 n, bool cow, bool *changed)
+static void count_page(struct page *page, struct pt_copied *count)
+{
+	page_get(page);
+	if (!page->mapping)
+		count->anon++;
+	else if (page->mapping->ops)
+		count->file++;
+	else
+		count->shmem++;
+}
+
+/* Copy n entries of one last-level table into the child's. */
+static void copy_last_level(u64 *from, u64 *to, u64 n, bool cow, struct pt_copied *count)
 {
 	u64 used = 0;
 
@@ -307,10 +318,10 @@ static void copy_last_level(u64 *from, u64 *to, u64 n, bool cow, bool *changed)
 		if (cow && (pte & PTE_W)) {
 			pte &= ~PTE_W;
 			WRITE_ONCE(from[i], pte);
-			*changed = true;
+			count->protected = true;
 		}
 		if (!(pte & PTE_SPECIAL))
-			page_get(pa_to_page(pte_pa(pte)));
+			count_page(pa_to_page(pte_pa(pte)), count);
 		WRITE_ONCE(to[i], pte);
 		used++;
 	}
@@ -338,7 +349,7 @@ static u64 next_table(struct mm *mm, u64 va, u64 end)
 	return end;
 }
 
-int pt_copy(struct mm *parent, struct mm *child, u64 start, u64 end, bool cow, bool *changed)
+int pt_copy(struct mm *parent, struct mm *child, u64 start, u64 end, bool cow, struct pt_copied *count)
 {
 	for (u64 va = next_table(parent, start, end); va < end;) {
 		u64 next = MIN(end, (va & ~(level_span(1) - 1)) + level_span(1));
@@ -348,9 +359,29 @@ int pt_copy(struct mm *parent, struct mm *child, u64 start, u64 end, bool cow, b
 			to = pt_walk_alloc(child, va);
 			if (!to)
 				return -ENOMEM;
-			copy_last_level(from, to, (next - va) >> PAGE_SHIFT, cow, changed);
+			copy_last_level(from, to, (next - va) >> PAGE_SHIFT, cow, count);
 		}
 		va = next_table(parent, next, end);
 	}
 	return 0;
+}
+
+u64 pt_move(struct mm *mm, u64 from, u64 to, u64 len)
+{
+	for (u64 off = 0; off < len; off += PAGE_SIZE) {
+		u64 *src, *dst;
+
+		off = next_table(mm, from + off, from + len) - from;
+		if (off >= len)
+			break;
+		src = pt_lookup(mm, from + off);
+		if (!*src)
+			continue;
+		dst = pt_walk_alloc(mm, to + off);
+		if (!dst)
+			return off;
+		pt_set(dst, *src);
+		pt_set(src, 0);
+	}
+	return len;
 }

@@ -65,8 +65,14 @@ void pt_free_tables(struct list_head *tables);
 /* Take rights away (never adds PROT_WRITE to an entry). True when an entry changed. */
 bool pt_protect(struct mm *mm, u64 start, u64 end, u32 prot);
 /* Fork: child gets parent's entries in [start, end), each frame one more reference; with `cow` both lose PTE_W.
- * *changed: a parent's entry lost PTE_W. Both mms locked for writing. 0 or -ENOMEM. */
-int pt_copy(struct mm *parent, struct mm *child, u64 start, u64 end, bool cow, bool *changed);
+ * Both mms locked for writing. 0 or -ENOMEM. */
+struct pt_copied {
+	bool protected; /* an entry of the parent lost PTE_W */
+	s64 anon, file, shmem;
+};
+int pt_copy(struct mm *parent, struct mm *child, u64 start, u64 end, bool cow, struct pt_copied *count);
+/* Move the entries of [from, from + len) to `to` (mremap). Returns the bytes moved: less than len when out of memory. */
+u64 pt_move(struct mm *mm, u64 from, u64 to, u64 len);
 /* Pages used by tables, for meminfo. */
 s64 pt_pages(void);
 

@@ -1,0 +1,22 @@
+/* What the memory code needs of the frame allocator beyond mm.h. */
+#ifndef SENTRY_FRAMES_H
+#define SENTRY_FRAMES_H
+
+#include "sentry/mm/mm.h"
+
+#define FRAME_MAX_ORDER 18u /* 1 GiB */
+enum { PG_BUDDY = 0x100 /* head of a free block */ };
+
+/* Give back 2^order frames that frame_alloc() gave as one block; each must have exactly one reference. */
+void frames_free_block(struct page *page, u32 order);
+/* Give back a list (of page.lru) of order-0 frames whose references are gone already. */
+void frames_free_list(struct list_head *pages);
+/* From now on this_cpu_id() is right: use the per-vCPU caches. */
+void frames_use_percpu(void);
+/* No more than so many frames in use at once, however sparse memory is. */
+void frames_set_limit(u64 frames);
+extern bool frames_percpu;
+/* A frame of zeros for reading, never counted (map it with PTE_SPECIAL). */
+extern struct page *zero_page;
+
+#endif

@@ -1,0 +1,21 @@
+/* The page cache's inner interface: what other memory code needs beyond mm.h. */
+#ifndef SENTRY_PAGECACHE_H
+#define SENTRY_PAGECACHE_H
+
+#include "sentry/mm/mm.h"
+
+/* Drop up to n clean, unmapped pages of caches that have a backing store. Frames freed. Never sleeps. */
+u64 pagecache_shrink(u64 n);
+/* Pages in all caches, and those of caches without a backing store (tmpfs, shared memory). */
+s64 pagecache_pages(void);
+s64 pagecache_shmem_pages(void);
+/* Read pages [first, first + n) into the cache ahead of use; errors do not matter. */
+void mapping_readahead(struct mapping *m, u64 first, u64 n);
+/* The pages of [first, first + n) that are there and uptodate, each with a reference, else NULL. Never sleeps. */
+void mapping_peek_pages(struct mapping *m, u64 first, u32 n, struct page **out);
+/* Mark dirty: the page will be written back. A no-op when memory is the store. */
+void page_mark_dirty(struct page *page);
+/* Write back the dirty pages in [first, last]. */
+int mapping_writeback_range(struct mapping *m, u64 first, u64 last);
+
+#endif
