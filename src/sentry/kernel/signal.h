@@ -96,6 +96,9 @@ bool parent_ignores_sigchld(struct process *p);
 /* Group kill from exit_group or exec: SIGKILL to every other thread. sighand->lock held. */
 void zap_other_threads(struct task *t);
 
+/* No process of the group has a parent in the same session but another group. Takes tasklist_lock. */
+bool pgrp_orphaned(struct pid *pgrp);
+
 /* posix_timer.c, itimer.c */
 void exit_itimers(struct process *p);
 struct sigqueue_entry *sigqueue_prealloc(void);

@@ -309,6 +309,7 @@ struct dentry *simple_add_dir(struct dentry *parent, const char *name, u32 mode)
 struct dentry *simple_add_file(struct dentry *parent, const char *name, u32 mode, const struct file_ops *fop, void *priv);
 struct dentry *simple_add_symlink(struct dentry *parent, const char *name, const char *target);
 struct dentry *simple_add_node(struct dentry *parent, const char *name, u32 mode, u64 rdev);
+void simple_remove(struct dentry *parent, const char *name); /* unlink one entry, as a device goes away */
 int simple_fill_super(struct super_block *sb, u64 magic);
 
 /* ---- device numbers ---- */

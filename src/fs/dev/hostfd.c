@@ -1,0 +1,390 @@
+/*
+ * The standard files of the sandbox command: pipes, files, sockets and the terminal of the host, used through hostcalls.
+ *
+ * The host's terminal keeps the host's line discipline; job control among the sandbox's processes is the sentry's.
+ */
+#include <linux/errno.h>
+#include <linux/eventpoll.h>
+#include <linux/fcntl.h>
+#include <linux/signal.h>
+#include <linux/stat.h>
+
+#include "base/log.h"
+#include "base/string.h"
+#include "fs/dev/dev.h"
+#include "fs/dev/tty.h"
+#include "sentry/kernel/events.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+
+/* One host descriptor; several open files may share it. Lives as long as the sandbox. */
+struct hostfd {
+	hc_handle handle;
+	u32 kind;
+	bool seekable;
+	struct tty *tty; /* STDIO_TTY */
+	struct waitq wait;
+	spinlock_t lock;
+	u32 ready;	 /* EPOLL* bits seen, until an operation says -EAGAIN */
+	u32 armed;	 /* a poll for these is on its way */
+	u32 wanted;
+	u64 pos;	 /* of a regular file */
+	char *bounce;	 /* BOUNCE bytes, used under io_lock[]: 0 reads, 1 writes */
+	struct mutex io_lock[2];
+};
+#define BOUNCE (64u << 10)
+
+static struct hostfd stdio[3];
+static struct tty *console;
+
+static long bounced_read(struct hostfd *h, struct iov_iter *to, u64 pos)
+{
+	char *buf = h->bounce;
+	s64 n = host_pread(h->handle, buf, MIN(to->count, BOUNCE), pos, true);
+
+	if (n <= 0)
+		return n;
+	return copy_to_iter(buf, (size_t)n, to) == (size_t)n ? n : -EFAULT;
+}
+
+static long try_now(struct hostfd *h, bool write, void *buf, size_t n, u64 pos)
+{
+	struct hc_rw rw = { .handle = h->handle, .flags = HC_RW_NOWAIT, .pos = pos, .off = va_to_pa(buf), .len = n };
+
+	return hostcall(write ? HC_PWRITE : HC_PREAD, &rw, sizeof(rw));
+}
+
+static long hostfd_read(struct file *file, struct iov_iter *to, u64 *pos)
+{
+	struct hostfd *h = file->priv;
+	long n;
+
+	if (h->tty) {
+		n = tty_check_change(h->tty, SIGTTIN);
+		if (n)
+			return n;
+	}
+	if (!to->count)
+		return 0;
+	mutex_lock(&h->io_lock[0]);
+	if (file->flags & O_NONBLOCK && !h->seekable) {
+		n = try_now(h, false, h->bounce, MIN(to->count, BOUNCE), ~0ull);
+		if (n > 0 && copy_to_iter(h->bounce, (size_t)n, to) != (size_t)n)
+			n = -EFAULT;
+	} else {
+		n = bounced_read(h, to, h->seekable ? *pos : ~0ull);
+	}
+	if (n > 0 && h->seekable)
+		*pos += (u64)n;
+	spin_lock(&h->lock);
+	h->ready &= ~(u32)EPOLLIN;
+	spin_unlock(&h->lock);
+	mutex_unlock(&h->io_lock[0]);
+	return n;
+}
+
+static long hostfd_write(struct file *file, struct iov_iter *from, u64 *pos)
+{
+	struct hostfd *h = file->priv;
+	char *buf = h->bounce + BOUNCE;
+	long done = 0, n = 0;
+
+	if (h->tty && h->tty->termios.c_lflag & TOSTOP) {
+		n = tty_check_change(h->tty, SIGTTOU);
+		if (n)
+			return n;
+	}
+	mutex_lock(&h->io_lock[1]);
+	while (from->count) {
+		size_t want = MIN(from->count, BOUNCE), off = 0;
+
+		if (copy_from_iter(buf, want, from) != want) {
+			n = -EFAULT;
+			break;
+		}
+		while (off < want) {
+			u64 at = h->seekable && !(file->flags & O_APPEND) ? *pos : ~0ull;
+
+			n = file->flags & O_NONBLOCK && !h->seekable ? try_now(h, true, buf + off, want - off, at)
+								     : host_pwrite(h->handle, buf + off, want - off, at, true);
+			if (n <= 0)
+				goto out;
+			off += (size_t)n;
+			done += n;
+			if (h->seekable)
+				*pos += (u64)n;
+		}
+	}
+out:
+	spin_lock(&h->lock);
+	h->ready &= ~(u32)EPOLLOUT;
+	spin_unlock(&h->lock);
+	mutex_unlock(&h->io_lock[1]);
+	if (!done && n == -EPIPE)
+		send_signal_task(current, SIGPIPE, SEND_SIG_PRIV);
+	return done ? done : n;
+}
+
+static void arm(struct hostfd *h);
+
+static void became_ready(void *arg, s64 mask)
+{
+	struct hostfd *h = arg;
+	u32 bits = mask < 0 ? EPOLLERR : (u32)mask;
+
+	spin_lock(&h->lock);
+	h->ready |= bits;
+	h->wanted &= ~bits;
+	h->armed = 0;
+	spin_unlock(&h->lock);
+	wake_up_poll(&h->wait, bits);
+	if (h->wanted)
+		arm(h);
+}
+
+/* Ask the host for the readiness that pollers lack; one poll is under way at a time. */
+static void arm(struct hostfd *h)
+{
+	u32 events = 0;
+
+	spin_lock(&h->lock);
+	if (!h->armed && h->wanted)
+		events = h->armed = h->wanted;
+	spin_unlock(&h->lock);
+	if (events && host_poll_arm(h->handle, events, became_ready, h)) {
+		spin_lock(&h->lock);
+		h->armed = 0;
+		spin_unlock(&h->lock);
+	}
+}
+
+static u32 hostfd_poll(struct file *file, struct poll_table *pt)
+{
+	struct hostfd *h = file->priv;
+	u32 interest = pt ? pt->events & (EPOLLIN | EPOLLOUT) : EPOLLIN | EPOLLOUT, ready;
+
+	if (h->kind == STDIO_FILE || h->kind == STDIO_CHAR)
+		return EPOLLIN | EPOLLOUT | EPOLLRDNORM | EPOLLWRNORM;
+	poll_wait(file, &h->wait, pt);
+	spin_lock(&h->lock);
+	ready = h->ready;
+	h->wanted |= interest & ~ready;
+	spin_unlock(&h->lock);
+	arm(h);
+	spin_lock(&h->lock);
+	ready = h->ready; /* events that came at once */
+	spin_unlock(&h->lock);
+	if (ready & EPOLLIN)
+		ready |= EPOLLRDNORM;
+	if (ready & EPOLLOUT)
+		ready |= EPOLLWRNORM;
+	return ready;
+}
+
+static s64 hostfd_llseek(struct file *file, s64 off, int whence)
+{
+	struct hostfd *h = file->priv;
+	struct hc_file2 req = { .handle = h->handle };
+
+	if (!h->seekable)
+		return -ESPIPE;
+	if (whence == 2)
+		file->inode->size = (u64)MAX(0, hostcall(HC_FSIZE, &req, sizeof(req)));
+	return generic_file_llseek(file, off, whence);
+}
+
+static long hostfd_ioctl(struct file *file, u32 cmd, u64 arg)
+{
+	struct hostfd *h = file->priv;
+	struct hc_tty req = { .handle = h->handle, .op = HC_TTY_INQ };
+	s64 n;
+	s32 v;
+
+	if (h->tty)
+		return tty_ioctl(h->tty, file, cmd, arg, false);
+	if (cmd != FIONREAD)
+		return -ENOTTY;
+	n = hostcall(HC_TTY_IOCTL, &req, sizeof(req));
+	v = (s32)n;
+	return n < 0 ? n : put_user(v, arg);
+}
+
+static int hostfd_fsync(struct file *file, bool data_only)
+{
+	struct hostfd *h = file->priv;
+	struct hc_file2 req = { .handle = h->handle, .arg = data_only };
+
+	return h->kind == STDIO_FILE ? (int)hostcall(HC_FSYNC, &req, sizeof(req)) : -EINVAL;
+}
+
+static const struct file_ops hostfd_fops = {
+	.read = hostfd_read, .write = hostfd_write, .poll = hostfd_poll, .llseek = hostfd_llseek, .ioctl = hostfd_ioctl,
+	.fsync = hostfd_fsync,
+};
+
+static int hostfd_getattr(struct inode *inode, struct kstat *st)
+{
+	struct hostfd *h = inode->priv;
+	struct hc_file2 req = { .handle = h->handle };
+
+	if (h->seekable)
+		inode->size = (u64)MAX(0, hostcall(HC_FSIZE, &req, sizeof(req)));
+	st->size = inode->size;
+	st->blocks = (inode->size + 511) / 512;
+	return 0;
+}
+
+static const struct inode_ops hostfd_iops = { .getattr = hostfd_getattr };
+
+/* ---- the host's terminal ---- */
+
+static long tty_hostcall(struct tty *tty, u32 op, void *data, size_t n, bool in)
+{
+	struct hostfd *h = tty->priv;
+	struct hc_tty req = { .handle = h->handle, .op = op };
+	s64 ret;
+
+	if (in)
+		memcpy(req.data, data, n);
+	ret = hostcall(HC_TTY_IOCTL, &req, sizeof(req));
+	if (ret >= 0 && !in)
+		memcpy(data, req.data, n);
+	return ret < 0 ? ret : 0;
+}
+
+static int console_set_termios(struct tty *tty, u32 cmd, const struct termios *t)
+{
+	u32 op = cmd == TCSETS ? HC_TTY_SETS : cmd == TCSETSW ? HC_TTY_SETSW : HC_TTY_SETSF;
+
+	return (int)tty_hostcall(tty, op, (void *)t, sizeof(*t), true);
+}
+static int console_get_termios(struct tty *tty, struct termios *t)
+{
+	return (int)tty_hostcall(tty, HC_TTY_GETS, t, sizeof(*t), false);
+}
+static int console_set_winsize(struct tty *tty, const struct winsize *w)
+{
+	return (int)tty_hostcall(tty, HC_TTY_SETWINSZ, (void *)w, sizeof(*w), true);
+}
+static int console_get_winsize(struct tty *tty, struct winsize *w)
+{
+	return (int)tty_hostcall(tty, HC_TTY_GETWINSZ, w, sizeof(*w), false);
+}
+static long console_inq(struct tty *tty)
+{
+	struct hostfd *h = tty->priv;
+	struct hc_tty req = { .handle = h->handle, .op = HC_TTY_INQ };
+
+	return hostcall(HC_TTY_IOCTL, &req, sizeof(req));
+}
+
+static const struct tty_ops console_ops = {
+	.set_termios = console_set_termios, .get_termios = console_get_termios, .set_winsize = console_set_winsize,
+	.get_winsize = console_get_winsize, .inq = console_inq,
+};
+
+static int console_open(struct inode *inode, struct file *file)
+{
+	if (!console)
+		return -ENXIO;
+	if (file->priv) /* through /dev/tty, which brought a reference */
+		tty_put(file->priv);
+	file->priv = console->priv;
+	tty_open_ctty(console, file);
+	return 0;
+}
+
+static const struct file_ops console_fops = {
+	.open = console_open, .read = hostfd_read, .write = hostfd_write, .poll = hostfd_poll, .ioctl = hostfd_ioctl,
+};
+
+/* A signal for the command: to the foreground job when the terminal made it, else to the first process. */
+static void signal_from_host(int sig)
+{
+	struct process *init;
+
+	if (console && console->pgrp && (sig == SIGINT || sig == SIGQUIT || sig == SIGTSTP || sig == SIGWINCH || sig == SIGHUP)) {
+		tty_signal_pgrp(console, sig);
+		return;
+	}
+	init = find_process_get(1);
+	if (init) {
+		send_signal_process(init, sig, SEND_SIG_PRIV);
+		process_put(init);
+	}
+}
+
+static struct tty *console_create(struct hostfd *h)
+{
+	struct tty *tty = kzalloc(sizeof(*tty));
+
+	if (!tty)
+		return NULL;
+	tty_init(tty, &console_ops, MKDEV(5, 1));
+	tty->priv = h;
+	console_get_termios(tty, &tty->termios);
+	return tty;
+}
+
+static int hostfd_setup(struct hostfd *h, u32 i)
+{
+	h->handle = boot_params->stdio[i];
+	h->kind = boot_params->stdio_kind[i];
+	h->seekable = h->kind == STDIO_FILE;
+	spin_lock_init(&h->lock);
+	waitq_init(&h->wait);
+	mutex_init(&h->io_lock[0]);
+	mutex_init(&h->io_lock[1]);
+	h->bounce = vmalloc_pages(2 * BOUNCE);
+	if (!h->bounce)
+		return -ENOMEM;
+	if (h->kind == STDIO_TTY) {
+		if (!console)
+			console = console_create(h);
+		if (!console)
+			return -ENOMEM;
+		h->tty = console;
+	}
+	return 0;
+}
+
+int stdio_init(struct files *files)
+{
+	static const char *const names[] = { "pipe", "pipe", "pipe" };
+
+	host_signal_hook = signal_from_host;
+	register_chrdev(5, 1, 1, &console_fops);
+	for (u32 i = 0; i < 3; i++) {
+		struct inode *inode;
+		struct file *file;
+		s32 fd;
+
+		if (boot_params->stdio_kind[i] == STDIO_CLOSED)
+			continue;
+		if (hostfd_setup(&stdio[i], i))
+			return -ENOMEM;
+		inode = anon_inode_new(boot_params->stdio_mode[i]);
+		if (!inode)
+			return -ENOMEM;
+		inode->priv = &stdio[i];
+		inode->iop = &hostfd_iops;
+		if (stdio[i].tty) {
+			inode->mode = S_IFCHR | 0620;
+			inode->rdev = MKDEV(5, 1);
+		} else if (stdio[i].kind == STDIO_CHAR) {
+			inode->rdev = MKDEV(1, 3);
+		}
+		file = file_on_inode(inode, stdio[i].tty ? "/dev/console" : names[i], &hostfd_fops, &stdio[i],
+				     boot_params->stdio_flags[i]);
+		if (IS_ERR(file))
+			return (int)PTR_ERR(file);
+		if (stdio[i].seekable)
+			file->mode |= FMODE_LSEEK | FMODE_PREAD;
+		fd = fd_alloc_install(file, 0, (s32)i);
+		if (fd < 0)
+			return fd;
+		if (stdio[i].tty && current->proc->sid == current->proc->tgid)
+			tty_open_ctty(stdio[i].tty, file);
+	}
+	return 0;
+}

@@ -1,0 +1,49 @@
+/* The order in which the sentry comes up. */
+#include "base/log.h"
+#include "hostcall.h"
+#include "sentry/kernel/boot.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+#include "sentry/trace/trace.h"
+#include "sentry/vfs/vfs.h"
+
+struct boot_params *boot_params;
+static _Atomic bool sentry_ready;
+
+static void check_boot_params(const struct boot_params *bp)
+{
+	BUG_ON(bp->magic != BOOT_MAGIC || bp->abi != HOSTCALL_ABI);
+	BUG_ON(bp->ncpus == 0 || bp->ncpus > MAX_CPUS);
+}
+
+static void init_subsystems(struct boot_params *bp)
+{
+	log_level = bp->log_level;
+	trace_flags = (bp->strace ? TRACE_STRACE : 0) | (bp->stats ? TRACE_STATS : 0);
+	mm_init();
+	random_init();
+	sched_init(bp->ncpus);
+	pid_init();
+	signal_init();
+	futex_init();
+	vfs_init();
+	net_init();
+}
+
+/* The first vCPU builds everything and then, as every other, becomes its own idle task; init is the first real one. */
+void sentry_boot(struct boot_params *bp, u32 cpu)
+{
+	if (cpu == 0) {
+		boot_params = bp;
+		check_boot_params(bp);
+		init_subsystems(bp);
+		sched_boot_cpu(0);
+		kthread_create(start_init_task, NULL, "init");
+		atomic_store_explicit(&sentry_ready, true, memory_order_release);
+	} else {
+		while (!atomic_load_explicit(&sentry_ready, memory_order_acquire))
+			hostcall(HC_YIELD, NULL, 0);
+		sched_boot_cpu(cpu);
+	}
+	sched_idle_loop();
+}
