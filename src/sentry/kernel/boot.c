@@ -1,4 +1,6 @@
 /* The order in which the sentry comes up. */
+#include <linux/errno.h>
+
 #include "base/log.h"
 #include "hostcall.h"
 #include "sentry/kernel/boot.h"
@@ -23,22 +25,35 @@ static void init_subsystems(struct boot_params *bp)
 	mm_init();
 	random_init();
 	sched_init(bp->ncpus);
+	sched_boot_cpu(0);
 	pid_init();
 	signal_init();
 	futex_init();
-	vfs_init();
-	net_init();
 }
 
-/* The first vCPU builds everything and then, as every other, becomes its own idle task; init is the first real one. */
+/* What may sleep: mounting asks the gofer, and the first program is read from it. */
+static void start_userland(void *unused)
+{
+	long err;
+
+	vfs_init();
+	net_init();
+	err = start_init();
+	if (err) {
+		struct hc_exit req = { .status = err == -ENOENT ? 127 : 126 };
+
+		hostcall(HC_EXIT, &req, sizeof(req));
+	}
+}
+
+/* The first vCPU builds everything and then, as every other, becomes its own idle task. */
 void sentry_boot(struct boot_params *bp, u32 cpu)
 {
 	if (cpu == 0) {
 		boot_params = bp;
 		check_boot_params(bp);
 		init_subsystems(bp);
-		sched_boot_cpu(0);
-		kthread_create(start_init_task, NULL, "init");
+		BUG_ON(!kthread_create(start_userland, NULL, "init"));
 		atomic_store_explicit(&sentry_ready, true, memory_order_release);
 	} else {
 		while (!atomic_load_explicit(&sentry_ready, memory_order_acquire))

@@ -13,7 +13,5 @@ void net_init(void);
 /* sched.c: the current stack becomes that of this vCPU's idle task. */
 void sched_boot_cpu(u32 cpu);
 __noreturn void sched_idle_loop(void);
-/* fork.c: body of the task that mounts what must sleep and turns into process 1 (start_init). */
-void start_init_task(void *unused);
 
 #endif

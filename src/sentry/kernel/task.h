@@ -245,7 +245,9 @@ __noreturn void do_exit(s32 code);	 /* the current thread; code as wait4 reports
 __noreturn void do_group_exit(s32 code); /* all threads of the process */
 /* Kernel-pointer argv/envp (init), path as in execve; returns 0 after which the task enters user mode in the new image. */
 long kernel_execve(const char *path, const char *const *argv, const char *const *envp);
-long start_init(void); /* creates pid 1 from boot_params */
+/* Create process 1 from boot_params and make it runnable; -errno (-ENOENT, -EACCES, -ENOEXEC...) after saying why with
+ * one klog(LOG_ERR) line that names the program. */
+long start_init(void);
 
 u64 rlimit(u32 which); /* soft limit of the current process */
 
