@@ -215,6 +215,7 @@ struct file {
 enum { FMODE_READ = 1, FMODE_WRITE = 2, FMODE_EXEC = 4, FMODE_PATH = 8, FMODE_LSEEK = 16, FMODE_PREAD = 32, FMODE_STREAM = 64 };
 static inline struct file *file_get(struct file *f) { refcount_inc(&f->ref); return f; }
 void file_put(struct file *f);
+/* On success the file owns `priv` and file_on_inode() consumes the inode reference; on ERR_PTR nothing is consumed. */
 /* Make an open file on an anonymous inode (pipes, sockets, eventfd, ...): `name` shows as "anon_inode:[name]". */
 struct file *anon_file(const char *name, const struct file_ops *fop, void *priv, u32 flags);
 struct inode *anon_inode_new(u32 mode); /* a fresh inode of the anonymous super block (sockets, pipes: own ino) */
@@ -257,6 +258,8 @@ int user_path_lookup(s32 dirfd, u64 uname, u32 flags, struct path *out);
 /* Open by kernel name (exec, init). O_* flags. */
 struct file *file_open(s32 dirfd, const char *name, u32 flags, u32 mode);
 struct file *file_open_path(const struct path *p, u32 flags);
+/* mknod(2) by kernel name from the current directory, umask applied: 0 with the new node's path (bind of Unix sockets). */
+int kern_mknod(const char *name, u32 mode, u64 rdev, struct path *out);
 int inode_permission(struct inode *inode, u32 mask);
 int vfs_getattr(const struct path *p, struct kstat *st);
 int notify_change(struct dentry *d, const struct iattr *attr);
