@@ -462,7 +462,7 @@ int mm_fault(struct mm *mm, u64 addr, u32 error, int *sig, int *code)
 		return 0;
 	if (err == -ENOMEM) {
 		/* The access is tried again, by the victim on its way out too: it has a signal to look at first. */
-		if (!fatal_signal_pending())
+		if (!fatal_signal_pending() && !pagecache_reclaim())
 			oom_kill();
 		if (!fatal_signal_pending())
 			sched_yield_current();

@@ -196,6 +196,10 @@ struct mapping {
 	struct mutex i_mmap_lock; /* after mm->lock; VMAs that map it keep their range and entries while it is held */
 	struct list_head i_mmap; /* VMAs that map it; see vma.c */
 	s64 writecount_shared;	 /* writable shared mappings; <0 denied (sealed) */
+	u64 ra_next;		 /* read-ahead: the page after the last batch, and its size */
+	u32 ra_size;
+	u32 nr_dirty;
+	struct list_head dirty_node; /* in the list of mappings with dirty pages */
 };
 void mapping_init(struct mapping *m, struct inode *inode, const struct mapping_ops *ops);
 /* The page at index, uptodate, with a reference; reads ahead. ERR_PTR(-errno). `create`: for writing a whole page, no read. */

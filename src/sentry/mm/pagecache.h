@@ -6,6 +6,8 @@
 
 /* Drop up to n clean, unmapped pages of caches that have a backing store. Frames freed. Never sleeps. */
 u64 pagecache_shrink(u64 n);
+/* The same with all means: writes dirty pages back and unmaps clean ones. Sleeps; no locks held. Frames freed. */
+u64 pagecache_reclaim(void);
 /* Pages in all caches, and those of caches without a backing store (tmpfs, shared memory). */
 s64 pagecache_pages(void);
 s64 pagecache_shmem_pages(void);
