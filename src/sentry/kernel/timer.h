@@ -8,9 +8,9 @@
 #include "base/rbtree.h"
 #include "base/types.h"
 
-#define NSEC_PER_SEC 1000000000ull
-#define NSEC_PER_MSEC 1000000ull
-#define NSEC_PER_USEC 1000ull
+#define NSEC_PER_SEC 1000000000ul
+#define NSEC_PER_MSEC 1000000ul
+#define NSEC_PER_USEC 1000ul
 
 u64 clock_mono_ns(void);
 u64 clock_real_ns(void);
