@@ -105,3 +105,19 @@ void zap_range(struct mm *mm, u64 start, u64 end, bool tables)
 	gather_range(&g, start, end, tables);
 	gather_finish(&g);
 }
+
+static void count_entry(void *arg, u64 va, u64 *pte)
+{
+	(void)va;
+	*(u64 *)arg += !(*pte & PTE_SPECIAL);
+}
+
+u64 vma_resident_pages(struct vma *vma)
+{
+	u64 n = 0;
+
+	spin_lock(&vma->mm->pt_lock);
+	pt_for_each(vma->mm, vma->start, vma->end, count_entry, &n);
+	spin_unlock(&vma->mm->pt_lock);
+	return n;
+}

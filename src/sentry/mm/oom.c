@@ -1,0 +1,79 @@
+/* Out of memory: choose the process that frees most, as Linux's oom_badness does (proc(5), oom_score_adj), and kill it. */
+#include "sentry/mm/oom.h"
+
+#include <asm/signal.h>
+
+#include "base/log.h"
+#include "fs/proc/pid.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/internal.h"
+#include "sentry/mm/pagetable.h"
+
+s64 oom_badness(struct process *p, struct mm *mm)
+{
+	s64 points, total = (s64)frames_total();
+
+	if (p->oom_score_adj == -1000 || (p->flags & PROC_UNKILLABLE))
+		return -1;
+	points = atomic_load(&mm->rss_anon) + atomic_load(&mm->rss_file) + atomic_load(&mm->rss_shmem);
+	points += p->oom_score_adj * (total / 1000);
+	return MAX(points, 1l);
+}
+
+/* A task of the worst process, referenced; NULL when a victim is dying already or none may be killed. */
+static struct task *choose_victim(void)
+{
+	struct task *victim = NULL;
+	s64 most = 0;
+
+	for (s32 nr = next_tgid(1); nr > 0; nr = next_tgid(nr + 1)) {
+		struct task *t = find_task_get(nr);
+		struct mm *mm = t ? task_get_mm(t) : NULL;
+		s64 score = mm ? oom_badness(t->proc, mm) : 0;
+		bool dying = mm && (t->proc->flags & PROC_GROUP_EXIT);
+
+		if (mm)
+			mm_put(mm);
+		if (score > most || dying) {
+			if (victim)
+				task_put(victim);
+			victim = t;
+			t = NULL;
+			most = score;
+		}
+		if (t)
+			task_put(t);
+		if (dying) { /* it will free its memory soon */
+			task_put(victim);
+			return NULL;
+		}
+	}
+	return victim;
+}
+
+static void log_victim(struct task *t, struct mm *mm)
+{
+	klog(LOG_ERR,
+	     "Out of memory: Killed process %d (%s) total-vm:%lukB, anon-rss:%ldkB, file-rss:%ldkB, shmem-rss:%ldkB, UID:%u "
+	     "pgtables:%ldkB oom_score_adj:%d",
+	     task_tgid(t), t->comm, mm->total_vm * 4, (long)atomic_load(&mm->rss_anon) * 4, (long)atomic_load(&mm->rss_file) * 4,
+	     (long)atomic_load(&mm->rss_shmem) * 4, t->cred->uid, (long)pt_pages() * 4, t->proc->oom_score_adj);
+}
+
+void oom_kill(void)
+{
+	struct task *victim = choose_victim();
+	struct mm *mm;
+
+	if (!victim) {
+		sched_yield_current();
+		return;
+	}
+	mm = task_get_mm(victim);
+	if (mm) {
+		log_victim(victim, mm);
+		mm_put(mm);
+	}
+	send_signal_process(victim->proc, SIGKILL, SEND_SIG_PRIV);
+	task_put(victim);
+}
