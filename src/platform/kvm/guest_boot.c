@@ -1,0 +1,229 @@
+/* The image header, the way from a vCPU's first instruction to the sentry, and running user mode. */
+#include "platform/kvm/guest.h"
+
+#include "base/log.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+#include "sentry/mm/pagetable.h"
+
+#define ASSERT_OFFSET(type, member, value) _Static_assert(offsetof(type, member) == (value), #member)
+ASSERT_OFFSET(struct kvm_pcpu, ksp, PCPU_KSP);
+ASSERT_OFFSET(struct kvm_pcpu, ctx, PCPU_CTX);
+ASSERT_OFFSET(struct kvm_pcpu, scratch, PCPU_SCRATCH);
+ASSERT_OFFSET(struct kvm_pcpu, comm, PCPU_COMM);
+ASSERT_OFFSET(struct kvm_pcpu, cpu, PCPU_CPU);
+ASSERT_OFFSET(struct kvm_pcpu, flags, PCPU_FLAGS);
+ASSERT_OFFSET(struct kvm_pcpu, fs_base, PCPU_FS_BASE);
+ASSERT_OFFSET(struct kvm_pcpu, gs_base, PCPU_GS_BASE);
+ASSERT_OFFSET(struct kvm_comm, state, COMM_STATE);
+ASSERT_OFFSET(struct user_ctx, regs.r15, CTX_R15);
+ASSERT_OFFSET(struct user_ctx, regs.rdi, CTX_RDI);
+ASSERT_OFFSET(struct user_ctx, regs.orig_rax, CTX_ORIG_RAX);
+ASSERT_OFFSET(struct user_ctx, regs.ss, CTX_SS);
+ASSERT_OFFSET(struct user_ctx, regs.fs_base, CTX_FS_BASE);
+ASSERT_OFFSET(struct user_ctx, regs.gs_base, CTX_GS_BASE);
+ASSERT_OFFSET(struct user_ctx, trap.error, CTX_TRAP_ERROR);
+ASSERT_OFFSET(struct user_ctx, trap.addr, CTX_TRAP_ADDR);
+_Static_assert(sizeof(struct kvm_comm) <= PAGE_SIZE, "comm page too large");
+_Static_assert(sizeof(struct hc_submit) <= KVM_REQ_MAX, "request does not fit the comm page");
+_Static_assert(sizeof(struct kvm_pcpu) <= KVM_CPU_TABLES, "struct kvm_pcpu too large");
+
+#define MSR_FS_BASE 0xc0000100u
+#define MSR_KERNEL_GS_BASE 0xc0000102u /* the user's, while in ring 0 */
+#define EFLAGS_TF 0x100ull
+
+extern char kvm_start[], kvm_probe_code[], kvm_syscall_entry[], kvm_vector_128[];
+#define VECTORS(X)                                                                                   \
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)  \
+	X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32)
+#define DECLARE_VECTOR(n) extern char kvm_vector_##n[];
+#define VECTOR_ADDRESS(n) (u64)kvm_vector_##n,
+VECTORS(DECLARE_VECTOR)
+
+/* The ELF entry point names this (sentry.ld). */
+extern const struct kvm_image kvm_image;
+const struct kvm_image kvm_image __attribute__((section(".image_header"), used)) = {
+	.magic = KVM_IMAGE_MAGIC,
+	.entry = (u64)kvm_start,
+	.probe = (u64)kvm_probe_code,
+	.lstar = (u64)kvm_syscall_entry,
+	.vectors = { VECTORS(VECTOR_ADDRESS) },
+	.int80 = (u64)kvm_vector_128,
+};
+
+char *direct_map = (char *)KVM_DIRECT_MAP;
+
+static void load_bases(struct kvm_pcpu *c, const struct user_regs *regs)
+{
+	if (c->fs_base != regs->fs_base) {
+		if (c->flags & KVM_F_FSGSBASE)
+			__asm__ volatile("wrfsbase %0" : : "r"(regs->fs_base));
+		else
+			kvm_wrmsr(MSR_FS_BASE, regs->fs_base);
+		c->fs_base = regs->fs_base;
+	}
+	if (c->gs_base != regs->gs_base) {
+		kvm_wrmsr(MSR_KERNEL_GS_BASE, regs->gs_base);
+		c->gs_base = regs->gs_base;
+	}
+}
+
+/* Where ring 0 is emulated, SYSCALL jumps to LSTAR without leaving ring 3: a page fault there is the system call. */
+static bool syscall_by_fault(struct kvm_pcpu *c, struct user_ctx *ctx)
+{
+	struct user_regs *regs = &ctx->regs;
+
+	if (!(c->flags & KVM_F_EMULATED) || ctx->trap.addr != (u64)kvm_syscall_entry || regs->rip != ctx->trap.addr)
+		return false;
+	regs->rip = regs->rcx;
+	regs->eflags = regs->r11;
+	regs->cs = KVM_USER_CS;
+	regs->ss = KVM_USER_DS;
+	regs->orig_rax = regs->rax;
+	regs->rax = (u64)-38; /* -ENOSYS */
+	return true;
+}
+
+/* There too, INT 0x80 in ring 3 arrives as an invalid opcode, because of the way its host uses that vector itself. */
+static bool int80_by_fault(struct kvm_pcpu *c, struct user_ctx *ctx, struct mm *mm)
+{
+	u8 code[2];
+
+	if (!(c->flags & KVM_F_EMULATED) || kvm_copy_from_user(mm, code, ctx->regs.rip, sizeof(code)) ||
+	    code[0] != 0xcd || code[1] != KVM_VEC_INT80)
+		return false;
+	ctx->regs.rip += sizeof(code);
+	return true;
+}
+
+/* Anything but a plain SYSCALL. False: nothing for the sentry, go back to user mode. */
+static bool decode_trap(struct kvm_pcpu *c, struct user_ctx *ctx, struct mm *mm, u32 how)
+{
+	struct trap *trap = &ctx->trap;
+
+	trap->vector = how;
+	switch (how) {
+	case X86_VEC_PF:
+		trap->kind = TRAP_PAGE_FAULT;
+		if (syscall_by_fault(c, ctx)) {
+			trap->kind = TRAP_SYSCALL;
+			ctx->syscall_rip = ctx->regs.rip;
+		}
+		return true;
+	case KVM_VEC_KICK:
+	case KVM_ENTER_KICKED:
+		trap->kind = TRAP_INTERRUPT;
+		return kvm_take_kick(c);
+	case KVM_VEC_INT80:
+		trap->kind = TRAP_INT80;
+		ctx->regs.orig_rax = ctx->regs.rax;
+		return true;
+	case KVM_ENTER_BAD_RIP:
+		trap->kind = TRAP_EXCEPTION;
+		trap->vector = X86_VEC_GP;
+		trap->error = 0;
+		return true;
+	default:
+		trap->kind = TRAP_EXCEPTION;
+		if (how == X86_VEC_UD && int80_by_fault(c, ctx, mm)) {
+			trap->kind = TRAP_INT80;
+			ctx->regs.orig_rax = ctx->regs.rax;
+		}
+		return true;
+	}
+}
+
+static void kvm_enter_user(struct user_ctx *ctx, struct mm *mm)
+{
+	struct kvm_pcpu *c = this_pcpu();
+	bool own_tf = ctx->regs.eflags & EFLAGS_TF;
+	u32 how;
+
+	if (unlikely(c->as != mm->arch.priv))
+		kvm_as_use(c, mm->arch.priv);
+	if (unlikely(c->fpu_owner != ctx || ctx->fpu_cpu != (s32)c->cpu))
+		kvm_fpu_load(c, ctx);
+	ctx->fpu_in_cpu = true;
+	load_bases(c, &ctx->regs);
+	if (unlikely(ctx->single_step))
+		ctx->regs.eflags |= EFLAGS_TF;
+	do {
+		how = kvm_enter(ctx);
+		if (likely(how == KVM_ENTER_SYSCALL)) {
+			ctx->trap.kind = TRAP_SYSCALL;
+			ctx->syscall_rip = ctx->regs.rip;
+			break;
+		}
+	} while (!decode_trap(c, ctx, mm, how));
+	if (unlikely(ctx->single_step) && !own_tf)
+		ctx->regs.eflags &= ~EFLAGS_TF;
+}
+
+static void kvm_kick(u32 cpu)
+{
+	struct kvm_comm *comm = kvm_comm_of(cpu);
+	struct hc_kick req = { .cpu = cpu };
+	u32 state;
+
+	if (atomic_fetch_or(&comm->kick, KVM_KICK) & KVM_KICK)
+		return; /* whoever set it saw to the rest */
+	state = atomic_load(&comm->state);
+	if (state == KVM_STATE_USER || state == KVM_STATE_IDLE)
+		hostcall(HC_CPU_KICK, &req, sizeof(req));
+}
+
+static void kvm_idle(u32 cpu, u64 deadline_ns)
+{
+	struct kvm_pcpu *c = this_pcpu();
+	struct hc_wait req = { .cpu = cpu, .deadline_ns = deadline_ns };
+
+	/* An idle vCPU holds no translations, so nobody need wake it to flush some. */
+	kvm_as_use(c, NULL);
+	atomic_exchange(&c->comm->state, KVM_STATE_IDLE);
+	if (!(atomic_load(&c->comm->kick) & KVM_KICK))
+		hostcall(HC_CPU_WAIT, &req, sizeof(req));
+	atomic_store_explicit(&c->comm->state, KVM_STATE_KERNEL, memory_order_release);
+	kvm_take_kick(c);
+}
+
+static u64 kvm_rdtsc(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+static struct platform_ops kvm_ops = {
+	.name = "kvm",
+	.as_create = kvm_as_create,
+	.as_fork = kvm_as_fork,
+	.as_destroy = kvm_as_destroy,
+	.as_fill = kvm_as_fill,
+	.as_flush = kvm_as_flush,
+	.enter_user = kvm_enter_user,
+	.fpu_save = kvm_fpu_save,
+	.fpu_reload = kvm_fpu_reload,
+	.fpu_init = kvm_fpu_init,
+	.switch_out = kvm_switch_out,
+	.copy_from_user = kvm_copy_from_user,
+	.copy_to_user = kvm_copy_to_user,
+	.cmpxchg_user32 = kvm_cmpxchg_user32,
+	.kick = kvm_kick,
+	.idle = kvm_idle,
+	.kstack_alloc = kvm_kstack_alloc,
+	.kstack_free = kvm_kstack_free,
+	.rdtsc = kvm_rdtsc,
+};
+const struct platform_ops *platform = &kvm_ops;
+
+void kvm_guest_main(struct kvm_pcpu *c)
+{
+	if (!c->cpu) {
+		const u64 *root = pa_to_va(c->boot_root_pa);
+
+		for (u32 i = 0; i < 256; i++)
+			pt_kernel_entries[i] = root[256 + i];
+		kvm_kstack_setup(c);
+		kvm_ops.fpu_size = c->fpu_size;
+		kvm_ops.fpu_xcr0 = c->xcr0;
+	}
+	sentry_boot((struct boot_params *)c->boot_params, c->cpu);
+}

@@ -1,0 +1,229 @@
+/* The VM: its descriptors, memory and vCPUs. All of it exists before the lock-down. */
+#include "platform/kvm/kvm_host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "platform/kvm/kvm_priv.h"
+
+static void kick_handler(int sig)
+{
+	(void)sig;
+}
+
+/* Open /dev/kvm and make an empty VM; the descriptors, or -1 with err filled. */
+static int open_vm(int *kvm_fd, char *err, size_t err_size)
+{
+	static const struct {
+		int cap;
+		const char *name;
+	} needed[] = { { KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" }, { KVM_CAP_SYNC_MMU, "KVM_CAP_SYNC_MMU" },
+		       { KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" }, { KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID" } };
+	int fd;
+
+	*kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (*kvm_fd < 0) {
+		snprintf(err, err_size, "/dev/kvm: %s", strerror(errno));
+		return -1;
+	}
+	fd = ioctl(*kvm_fd, KVM_GET_API_VERSION, 0);
+	if (fd != KVM_API_VERSION) {
+		snprintf(err, err_size, "/dev/kvm: API version %d, not %d", fd, KVM_API_VERSION);
+		goto out;
+	}
+	for (u32 i = 0; i < ARRAY_SIZE(needed); i++)
+		if (ioctl(*kvm_fd, KVM_CHECK_EXTENSION, needed[i].cap) <= 0) {
+			snprintf(err, err_size, "/dev/kvm: no %s", needed[i].name);
+			goto out;
+		}
+	do
+		fd = ioctl(*kvm_fd, KVM_CREATE_VM, 0);
+	while (fd < 0 && errno == EINTR);
+	if (fd >= 0)
+		return fd;
+	snprintf(err, err_size, "KVM_CREATE_VM: %s", strerror(errno));
+out:
+	close(*kvm_fd);
+	return -1;
+}
+
+static int add_memory(int vm_fd, void *mem, u64 size)
+{
+	struct kvm_userspace_memory_region region = { .memory_size = size, .userspace_addr = (u64)mem };
+
+	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static int create_vcpu(struct kvm_vm *vm, u32 cpu, char *err, size_t err_size)
+{
+	struct vcpu *v = &vm->vcpus[cpu];
+
+	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (long)cpu);
+	if (v->fd < 0) {
+		snprintf(err, err_size, "KVM_CREATE_VCPU %u: %s", cpu, strerror(errno));
+		return -1;
+	}
+	v->run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (v->run == MAP_FAILED) {
+		snprintf(err, err_size, "vCPU %u: %s", cpu, strerror(errno));
+		return -1;
+	}
+	return kvm_cpu_setup(v, err, err_size);
+}
+
+static int create_vcpus(struct kvm_vm *vm, char *err, size_t err_size)
+{
+	int size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	if (size < (int)sizeof(struct kvm_run)) {
+		snprintf(err, err_size, "KVM_GET_VCPU_MMAP_SIZE: %s", size < 0 ? strerror(errno) : "too small");
+		return -1;
+	}
+	vm->run_size = (size_t)size;
+	for (u32 cpu = 0; cpu < vm->cfg.ncpus; cpu++)
+		if (create_vcpu(vm, cpu, err, err_size) < 0)
+			return -1;
+	return 0;
+}
+
+/* A failure here ends the process, so what was made goes with it. */
+struct kvm_vm *kvm_vm_create(const struct kvm_config *cfg, char *err, size_t err_size)
+{
+	struct sigaction action = { .sa_handler = kick_handler };
+	struct kvm_vm *vm = calloc(1, sizeof(*vm));
+
+	if (!vm || !cfg->ncpus || cfg->ncpus > MAX_CPUS || (cfg->mem_size & ((2u << 20) - 1))) {
+		snprintf(err, err_size, "a VM of %u vCPUs and %llu bytes cannot be", cfg->ncpus,
+			 (unsigned long long)cfg->mem_size);
+		return NULL;
+	}
+	vm->cfg = *cfg;
+	if (!cfg->image) {
+		vm->cfg.image = kvm_embedded_image;
+		vm->cfg.image_size = (size_t)(kvm_embedded_image_end - kvm_embedded_image);
+	}
+	vm->vcpus = calloc(cfg->ncpus, sizeof(*vm->vcpus));
+	vm->fd = open_vm(&vm->kvm_fd, err, err_size);
+	if (!vm->vcpus || vm->fd < 0)
+		return NULL;
+	for (u32 cpu = 0; cpu < cfg->ncpus; cpu++) {
+		vm->vcpus[cpu].vm = vm;
+		vm->vcpus[cpu].cpu = cpu;
+		vm->vcpus[cpu].comm = (struct kvm_comm *)(cfg->mem + COMM_PA + (u64)cpu * PAGE_SIZE);
+	}
+	sigaction(KVM_KICK_SIGNAL, &action, NULL);
+	if (kvm_cpu_features(vm, err, err_size) < 0 || kvm_image_load(vm, err, err_size) < 0)
+		return NULL;
+	if (add_memory(vm->fd, cfg->mem, cfg->mem_size) < 0) {
+		snprintf(err, err_size, "KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
+		return NULL;
+	}
+	if (create_vcpus(vm, err, err_size) < 0)
+		return NULL;
+	return vm;
+}
+
+u64 kvm_vm_first_free(const struct kvm_vm *vm)
+{
+	return vm->first_free;
+}
+
+s64 kvm_vm_tsc_offset(const struct kvm_vm *vm)
+{
+	return vm->tsc_offset;
+}
+
+u64 kvm_vm_xcr0(const struct kvm_vm *vm)
+{
+	return vm->xcr0;
+}
+
+bool kvm_vm_has_fsgsbase(const struct kvm_vm *vm)
+{
+	return vm->flags & KVM_F_FSGSBASE;
+}
+
+/* ---- probing ---- */
+
+#define PROBE_MEM 0x4000ul
+#define PROBE_CODE_PA 0x3000ul
+/* popcnt %rax,%rax; hlt: the instruction emulators of KVM do not know the first. */
+static const u8 probe_code[] = { 0xf3, 0x48, 0x0f, 0xb8, 0xc0, 0xf4 };
+
+static void build_probe(char *mem)
+{
+	u64 *table = (u64 *)mem;
+
+	table[0] = 0x1000 | PT_P | PT_W | PT_A;
+	table[512] = 0x2000 | PT_P | PT_W | PT_A;
+	table[1024] = PT_P | PT_W | PT_A | PT_D | PT_PS;
+	memcpy(mem + PROBE_CODE_PA, probe_code, sizeof(probe_code));
+}
+
+static enum kvm_kind run_probe(int vcpu, struct kvm_run *run, char *text, size_t size)
+{
+	struct kvm_regs regs = { .rip = PROBE_CODE_PA, .rflags = 2 };
+	struct kvm_sregs s;
+
+	if (ioctl(vcpu, KVM_GET_SREGS, &s) < 0)
+		goto bad;
+	kvm_long_mode_segments(&s);
+	s.cr3 = 0;
+	s.cr4 = CR4_PAE;
+	if (ioctl(vcpu, KVM_SET_SREGS, &s) < 0 || ioctl(vcpu, KVM_SET_REGS, &regs) < 0 || ioctl(vcpu, KVM_RUN, 0) < 0)
+		goto bad;
+	if (run->exit_reason == KVM_EXIT_HLT) {
+		snprintf(text, size, "hardware virtualization");
+		return KVM_KIND_HARDWARE;
+	}
+	if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR) {
+		snprintf(text, size, "works, but its ring 0 is emulated one instruction at a time");
+		return KVM_KIND_EMULATED;
+	}
+	snprintf(text, size, "a trial run ended with exit reason %u", run->exit_reason);
+	return KVM_KIND_NONE;
+bad:
+	snprintf(text, size, "a trial run failed: %s", strerror(errno));
+	return KVM_KIND_NONE;
+}
+
+enum kvm_kind kvm_probe(char *text, size_t size)
+{
+	enum kvm_kind kind = KVM_KIND_NONE;
+	int kvm_fd, vm = open_vm(&kvm_fd, text, size), vcpu = -1, run_size;
+	char *mem = MAP_FAILED;
+	struct kvm_run *run;
+
+	if (vm < 0)
+		return kind;
+	run_size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	mem = mmap(NULL, PROBE_MEM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (mem == MAP_FAILED || run_size < (int)sizeof(*run) || add_memory(vm, mem, PROBE_MEM) < 0)
+		goto bad;
+	build_probe(mem);
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0L);
+	if (vcpu < 0)
+		goto bad;
+	run = mmap(NULL, (size_t)run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	if (run == MAP_FAILED)
+		goto bad;
+	kind = run_probe(vcpu, run, text, size);
+	munmap(run, (size_t)run_size);
+	goto out;
+bad:
+	snprintf(text, size, "a trial VM failed: %s", strerror(errno));
+out:
+	if (vcpu >= 0)
+		close(vcpu);
+	if (mem != MAP_FAILED)
+		munmap(mem, PROBE_MEM);
+	close(vm);
+	close(kvm_fd);
+	return kind;
+}
