@@ -1,0 +1,23 @@
+#!/bin/sh
+# Install what is needed to build runsc-c (and with --tests, to test it) from Debian 12's packages. Run as root.
+set -eu
+
+build="gcc meson ninja-build pkg-config python3 libc6-dev linux-libc-dev libseccomp-dev libcap-dev liburing-dev"
+tests="libcmocka-dev binutils busybox-static dash bash gawk sed findutils tar gzip perl git sqlite3 openssl stress-ng
+	musl-tools python3 procps nodejs"
+
+want=$build
+[ "${1-}" != --tests ] || want="$build $tests"
+missing=
+for p in $want; do
+	dpkg-query -W -f='${Status}\n' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "tools/setup.sh: needs root to install:$missing" >&2
+	exit 1
+fi
+echo "installing:$missing"
+apt-get update -qq
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
