@@ -38,11 +38,11 @@ int kvm_as_create(struct mm *mm)
 	return 0;
 }
 
+/* The tables were copied by the caller, and the parent's lost rights flushed. */
 int kvm_as_fork(struct mm *parent, struct mm *child)
 {
 	(void)parent;
-	(void)child;
-	return 0;
+	return kvm_as_create(child);
 }
 
 /* The tables go when the last vCPU has left them: here, or in kvm_as_use(). */
