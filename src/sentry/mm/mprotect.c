@@ -77,7 +77,7 @@ static long protect_vma(struct vma *vma, u32 prot)
 	}
 	vma_account(mm, vma->flags, -(s64)pages);
 	vma->flags = flags;
-	vma->prot = prot & (PROT_READ | PROT_WRITE | PROT_EXEC);
+	vma->prot = vm_flags_prot(flags);
 	vma_account(mm, vma->flags, (s64)pages);
 	apply_protection(vma, old_prot);
 	return 0;

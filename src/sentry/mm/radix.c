@@ -125,10 +125,11 @@ static void *next_below(struct node *n, u64 *index)
 
 	for (u32 i = slot_of(n, *index); i < RADIX_SLOTS; i++) {
 		void *item = n->slot[i];
+		u64 next = (*index & ~(span - 1)) + span;
 
 		if (item && (!n->shift || (item = next_below(item, index))))
 			return item;
-		*index = (*index & ~(span - 1)) + span;
+		*index = next;
 	}
 	return NULL;
 }

@@ -91,7 +91,8 @@ struct vma *vma_prev(struct vma *vma)
 
 u32 vm_flags_prot(u32 flags)
 {
-	return (flags & VM_READ ? PROT_READ : 0) | (flags & VM_WRITE ? PROT_WRITE : 0) | (flags & VM_EXEC ? PROT_EXEC : 0);
+	/* The CPU cannot forbid reading what may be written or executed. */
+	return (flags & (VM_READ | VM_WRITE | VM_EXEC) ? PROT_READ : 0) | (flags & VM_WRITE ? PROT_WRITE : 0) | (flags & VM_EXEC ? PROT_EXEC : 0);
 }
 
 u32 prot_vm_flags(u32 prot)
