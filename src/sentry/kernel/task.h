@@ -190,6 +190,8 @@ struct task {
 	u32 rseq_len, rseq_sig;
 	void *seccomp;
 	s32 ioprio;
+	u32 mempolicy; /* set_mempolicy(2) */
+	u64 mempolicy_nodes;
 	bool in_execve, memfault_nested;
 };
 /* task.flags */

@@ -252,3 +252,44 @@ SYSCALL3(madvise, u64, start, u64, len, s32, advice)
 		return -EINVAL;
 	return do_madvise(current->mm, start, len, advice);
 }
+
+/* prctl(2) PR_SET_VMA_ANON_NAME; kept as /proc/pid/maps shows it. */
+long mm_set_anon_name(u64 start, u64 len, const char *name)
+{
+	struct mm *mm = current->mm;
+	char shown[96];
+	u64 end;
+	long err = 0;
+
+	if (start & ~PAGE_MASK)
+		return -EINVAL;
+	end = start + PAGE_ALIGN_UP(len);
+	if (end < start || (len && !PAGE_ALIGN_UP(len)))
+		return -EINVAL;
+	if (end == start)
+		return 0;
+	if (name)
+		ksnprintf(shown, sizeof(shown), "[anon:%s]", name);
+	down_write(&mm->lock);
+	if (vma_split_range(mm, start, end))
+		err = -ENOMEM;
+	for (u64 at = start; at < end && !err;) {
+		struct vma *vma = vma_find(mm, at);
+		char *copy = NULL;
+
+		if (!vma || vma->start >= end || vma->start > at)
+			err = -ENOMEM;
+		else if (vma->file)
+			err = -EBADF;
+		else if (name && !(copy = kstrdup(shown)))
+			err = -ENOMEM;
+		if (err)
+			break;
+		kfree(vma->anon_name);
+		vma->anon_name = copy;
+		at = vma->end;
+	}
+	vma_merge_range(mm, start, end);
+	up_write(&mm->lock);
+	return err;
+}
