@@ -1,0 +1,163 @@
+/*
+ * Inside the ptrace platform.
+ *
+ * Objects: a *unit* is one host process whose memory is an application address space; a *stub* is a thread of it, traced
+ * by one vCPU thread, in which that vCPU runs whatever tasks have this address space. A unit that has not a stub for
+ * every vCPU keeps one *spare* thread, untraced, asleep in the stub page: a vCPU that comes for the first time seizes it
+ * and leaves a new spare behind. So no vCPU ever waits for another one.
+ *
+ * A unit's memory calls are gathered in its *ops page* and run in one go by a loop in the stub page. The ops page is
+ * read-only for the unit; the application may see it and the stub page, and neither helps it: every system call that
+ * it makes there is emulated (PTRACE_SYSEMU) like any other.
+ *
+ * Deferral: while no vCPU is in user mode in a unit, its memory calls only queue; whoever enters next runs them first.
+ *
+ * Locks: mm->pt_lock -> unit->lock -> pool lock. unit->lock is held over the injection itself (some 10 us).
+ */
+#ifndef PLATFORM_PTRACE_INTERNAL_H
+#define PLATFORM_PTRACE_INTERNAL_H
+
+#include <asm/unistd.h>
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/string.h"
+#include "base/types.h"
+#include "hostcall.h"
+#include "platform/platform.h"
+#include "platform/ptrace/ptrace_host.h"
+#include "platform/ptrace/sys.h"
+
+/* --- the stub page and the ops page, at the same addresses in every unit --- */
+#define STUB_CODE_ADDR (USER_MAX + 0x40000ul)
+#define STUB_OPS_ADDR (STUB_CODE_ADDR + PAGE_SIZE)
+#define OPS_SIZE (2 * PAGE_SIZE)
+#define STUB_AREA_END (STUB_OPS_ADDR + OPS_SIZE)
+#define STUB_TASK_SIZE 0x7ffffffff000ul
+#define STUB_MEM_FD 0 /* sandbox memory in every stub */
+#define STUB_CTL_FD 1 /* stub page and ops pages */
+
+extern const char stub_code[], stub_code_single[], stub_code_batch[], stub_code_sleep[], stub_code_end[];
+#define STUB_SINGLE (STUB_CODE_ADDR + (u64)(stub_code_single - stub_code))
+#define STUB_BATCH (STUB_CODE_ADDR + (u64)(stub_code_batch - stub_code))
+
+struct stub_op {
+	u64 nr; /* ~0: end of the batch */
+	u64 arg[6];
+	u64 pad;
+};
+#define OPS_MAX (OPS_SIZE / sizeof(struct stub_op) - 1)
+_Static_assert(sizeof(struct stub_op) == 64, "stub.S walks it");
+
+struct stub {
+	s32 tid; /* 0: not there */
+	s32 pinned; /* host CPU it is bound to; -1 none */
+	bool regs_valid; /* `regs` is what the stub holds */
+	struct user_regs regs;
+	const struct user_ctx *fpu_owner; /* whose state its FPU holds, if that context agrees (fpu_cpu) */
+};
+
+struct unit {
+	spinlock_t lock;
+	u32 index;    /* its slot of the control file and in the tables */
+	s32 pid;      /* thread group; 0: slot unused */
+	s32 spare;    /* tid of the untraced thread, or 0 */
+	u32 nstubs;
+	bool dead;    /* a stub was killed from outside: no use */
+	bool has_ops; /* its ops page is mapped (not yet in a new process) */
+	bool prefill; /* a new copy: queue the page table's runs at the first entry */
+	bool collapsed; /* everything was unmapped for want of host mappings, and nothing filled since */
+	u32 nops;
+	struct stub_op *ops;	 /* the sandbox's view of the ops page */
+	_Atomic u64 in_user;	 /* vCPUs that may run application code right now */
+	struct unit *next;	 /* pool */
+};
+
+struct vcpu {
+	u32 cpu;
+	s32 host_cpu; /* pinned there; -1: not */
+	struct unit *master; /* where new units are forked */
+	struct stub *fpu_stub; /* the stub that ran last */
+	_Atomic u32 kicked;
+	_Atomic u32 idle;
+	_Atomic u64 run; /* thread group << 32 | tid of the stub that runs; 0 none */
+	u64 last_place_tsc;
+	u64 last_nivcsw;
+	u32 floating; /* round trips left in which the host may place us anew */
+	u64 retry_rip, retry_addr; /* the last fault that was filled */
+	u32 retries;
+	struct ptrace_stats stats;
+} __attribute__((aligned(128)));
+
+extern struct ptrace_config pt_config;
+extern struct vcpu pt_vcpus[MAX_CPUS];
+struct vcpu *this_vcpu(void);
+
+/* master.c */
+int master_start(const char **what);
+int seize_stub(s32 tid);
+
+/* unit.c */
+int units_init(const char **what);
+struct unit *unit_master(void);
+struct stub *unit_stub(struct unit *unit, u32 cpu);		      /* table entry */
+struct stub *unit_get_stub(struct unit *unit, struct vcpu *v);	      /* unit->lock held; NULL: it died */
+struct unit *unit_alloc(struct vcpu *v);			      /* clean; NULL: the host refuses another process */
+void unit_free(struct unit *unit);
+void unit_kill_all(void);
+
+/* ops.c: unit->lock held by the caller of each */
+void ops_fill(struct unit *unit, u64 addr, u64 pa, u64 npages, u32 prot);
+void ops_unmap(struct unit *unit, u64 start, u64 end);
+void ops_protect(struct unit *unit, u64 start, u64 end, u32 prot);
+void ops_reset(struct unit *unit); /* everything unmapped */
+bool ops_run(struct unit *unit, struct stub *stub, struct vcpu *v); /* false: the stub died */
+/* One system call in a stub; -ESRCH when it died. */
+s64 stub_syscall(struct stub *stub, u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+
+/* tlb.c */
+int pt_as_create(struct mm *mm);
+int pt_as_fork(struct mm *parent, struct mm *child);
+void pt_as_destroy(struct mm *mm);
+void pt_as_fill(struct mm *mm, u64 addr, u64 pa, u64 npages, u32 prot);
+void pt_as_flush(struct mm *mm, u64 start, u64 end, int prot);
+void unit_prefill(struct unit *unit, struct mm *mm);
+/* The page table allows this access: queue a fill around it. False: the sentry must see the fault. */
+bool fill_from_table(struct unit *unit, struct mm *mm, u64 addr, bool write, bool exec);
+
+/* enter.c */
+void pt_enter_user(struct user_ctx *ctx, struct mm *mm);
+
+/* fpu.c */
+void fpu_probe(void);
+extern u32 pt_fpu_size;
+extern u64 pt_fpu_xcr0;
+void pt_fpu_init(void *fpu);
+void pt_fpu_save(struct user_ctx *ctx);
+void pt_fpu_reload(struct user_ctx *ctx);
+void pt_switch_out(struct user_ctx *ctx);
+bool fpu_load(struct stub *stub, struct user_ctx *ctx, struct vcpu *v);
+
+/* usermem.c */
+size_t pt_copy_from_user(struct mm *mm, void *dst, u64 src, size_t n);
+size_t pt_copy_to_user(struct mm *mm, u64 dst, const void *src, size_t n);
+int pt_cmpxchg_user32(struct mm *mm, u64 addr, u32 old, u32 new, u32 *prev);
+/* At most n bytes of code at rip, for the decoder. */
+size_t peek_code(struct mm *mm, u64 rip, u8 *buf, size_t n);
+
+/* kstack.c */
+int kstack_init(void);
+void *pt_kstack_alloc(void);
+void pt_kstack_free(void *base);
+
+/* place.c */
+void place_init(struct vcpu *v);
+void place_check(struct vcpu *v); /* now and then, before entering user mode */
+void place_stub(struct vcpu *v, struct stub *stub);
+
+/* decode.c */
+enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_UNSURE };
+/* Does the instruction in code[0..len) write at addr? UNSURE is always allowed. */
+enum access decode_access(const u8 *code, size_t len, const struct user_regs *regs, u64 addr);
+
+#endif
