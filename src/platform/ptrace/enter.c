@@ -152,7 +152,7 @@ static bool trap_signal(struct user_ctx *ctx, struct mm *mm, struct unit *unit, 
 	case SIGBUS:
 		return exception(ctx, info.code == BUS_ADRALN ? X86_VEC_AC : X86_VEC_SS, 0);
 	case SIGTRAP:
-		return exception(ctx, info.code == TRAP_BRKPT || info.code == SI_KERNEL ? X86_VEC_BP : X86_VEC_DB, 0);
+		return exception(ctx, info.code == SI_KERNEL ? X86_VEC_BP : X86_VEC_DB, 0);
 	case SIGFPE:
 		if (info.code == FPE_INTDIV || info.code == FPE_INTOVF)
 			return exception(ctx, X86_VEC_DE, 0);

@@ -1,5 +1,5 @@
 /* Kernel stacks: a reserved region cut into aligned pieces; the lowest page of each is a guard. Recycled last in, first out. */
-#include <asm/mman.h>
+#include <linux/mman.h>
 
 #include "platform/ptrace/internal.h"
 #include "sentry/kernel/task.h"

@@ -2,7 +2,7 @@
  * The master stub: forked once, before the lock-down, it gives up everything and falls asleep in the stub page.
  * All stubs descend from it, so they have no capability, no descriptor but two memory files, and its seccomp filter.
  */
-#include <asm/mman.h>
+#include <linux/mman.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>

@@ -1,5 +1,5 @@
 /* The queue of a unit's memory calls, and running calls in a stub. */
-#include <asm/mman.h>
+#include <linux/mman.h>
 
 #include "platform/ptrace/internal.h"
 

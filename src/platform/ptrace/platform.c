@@ -90,6 +90,7 @@ int ptrace_prepare(const struct ptrace_config *config, const char **what)
 	int ret;
 
 	pt_config = *config;
+	host_set_platform_kick(ptrace_kick_vcpu);
 	direct_map = config->mem;
 	fpu_probe();
 	ptrace_ops.fpu_size = (u32)ALIGN_UP(pt_fpu_size, 64);
@@ -118,14 +119,17 @@ __noreturn void ptrace_run_vcpu(struct boot_params *bp, u32 cpu)
 {
 	struct vcpu *v = &pt_vcpus[cpu];
 	char *stack = pt_kstack_alloc();
+	int ret;
 
 	v->cpu = cpu;
 	thread_vcpu = v;
 	place_init(v);
-	if (!stack || master_take(v) < 0) {
-		ptrace_kill_all();
-		sys_call1(__NR_exit_group, 1);
-	}
+	host_vcpu_thread_init(cpu);
+	if (!stack)
+		host_fatal("no memory for the stack of vCPU %u", cpu);
+	ret = master_take(v);
+	if (ret < 0)
+		host_fatal("the master stub cannot be traced by vCPU %u: error %d", cpu, -ret);
 	boot_on_stack(bp, cpu, KSTACK_TOP(stack));
 }
 

@@ -27,7 +27,7 @@ struct ptrace_config {
 /* 0 or -errno. On error *what names the step that failed. */
 int ptrace_prepare(const struct ptrace_config *config, const char **what);
 
-/* The body of a vCPU thread: takes its stub, switches to a kernel stack, enters sentry_boot(). */
+/* The body of a vCPU thread (host_vcpu_thread_init() is called here): takes its stub, switches to a kernel stack, enters sentry_boot(). */
 __noreturn void ptrace_run_vcpu(struct boot_params *bp, u32 cpu);
 
 /* From any thread of the sandbox: make the vCPU leave user mode soon, or not enter it. The host side adds to this the

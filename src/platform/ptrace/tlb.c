@@ -1,5 +1,5 @@
 /* Address spaces: the stub's host mappings as a TLB in front of the sentry's page table. */
-#include <asm/mman.h>
+#include <linux/mman.h>
 
 #include "platform/ptrace/internal.h"
 #include "sentry/mm/mm.h"

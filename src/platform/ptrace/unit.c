@@ -1,5 +1,5 @@
 /* Units and stubs: making, seizing, pooling, ending them. See internal.h for what they are. */
-#include <asm/mman.h>
+#include <linux/mman.h>
 #include <linux/memfd.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
