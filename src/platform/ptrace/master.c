@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
+#include <linux/rseq.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 
@@ -89,6 +90,25 @@ static void only_two_files(void)
 	need(sys_call3(__NR_close_range, 2, ~0u, 0));
 }
 
+/* libc's restartable-sequences area was inherited with the rest; the kernel would write to it after it is unmapped, and
+ * kill the stub for that. rseq(2); the symbols are glibc's (2.35 on), and without them there is no area. */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+#define RSEQ_AREA_SIZE 32u
+#define RSEQ_SIGNATURE 0x53053053u
+
+static void drop_rseq(void)
+{
+	char *area;
+
+	if (!&__rseq_offset || !__rseq_size)
+		return;
+	__asm__("mov %%fs:0, %0" : "=r"(area));
+	area += __rseq_offset;
+	if (sys_call4(__NR_rseq, area, RSEQ_AREA_SIZE, RSEQ_FLAG_UNREGISTER, RSEQ_SIGNATURE) < 0)
+		need(sys_call4(__NR_rseq, area, __rseq_size, RSEQ_FLAG_UNREGISTER, RSEQ_SIGNATURE));
+}
+
 static void map_stub_pages(void)
 {
 	need(sys_call6(__NR_mmap, STUB_CODE_ADDR, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, STUB_CTL_FD,
@@ -103,6 +123,7 @@ static __noreturn void master_main(void)
 	u64 no_signals = 0;
 
 	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK, &no_signals, 0, sizeof(no_signals));
+	drop_rseq();
 	only_two_files();
 	map_stub_pages();
 	drop_rights();
