@@ -1,0 +1,38 @@
+/* Ancillary data buffers: cmsg(3). */
+#include "base/string.h"
+#include "net/sock.h"
+
+void put_cmsg(struct msg *m, s32 level, s32 type, const void *data, size_t len)
+{
+	struct cmsghdr_k h = { sizeof(h) + len, level, type };
+	u64 space;
+
+	if (m->uctl_left < sizeof(h)) {
+		m->out_flags |= MSG_CTRUNC;
+		return;
+	}
+	if (m->uctl_left < h.len) {
+		m->out_flags |= MSG_CTRUNC;
+		h.len = m->uctl_left;
+	}
+	if (copy_to_user(m->uctl, &h, sizeof(h)) || copy_to_user(m->uctl + sizeof(h), data, h.len - sizeof(h)))
+		return;
+	space = MIN(CMSG_ALIGN_K(h.len), m->uctl_left);
+	m->uctl += space;
+	m->uctl_left -= space;
+	m->uctl_used += space;
+}
+
+const struct cmsghdr_k *next_cmsg(const struct msg *m, u64 *off, int *err)
+{
+	const struct cmsghdr_k *c = (const void *)(m->ctl + *off);
+
+	if (*off >= m->ctl_len || m->ctl_len - *off < sizeof(*c))
+		return NULL;
+	if (c->len < sizeof(*c) || c->len > m->ctl_len - *off) {
+		*err = -EINVAL;
+		return NULL;
+	}
+	*off += CMSG_ALIGN_K(c->len);
+	return c;
+}

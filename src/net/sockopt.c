@@ -1,0 +1,288 @@
+/* getsockopt(2), setsockopt(2) and the options of socket(7). */
+#include <linux/capability.h>
+#include <linux/fcntl.h>
+
+#include "base/string.h"
+#include "net/sock.h"
+#include "sentry/kernel/task.h"
+#include "sentry/kernel/timer.h"
+#include "sentry/sys/syscall.h"
+
+#define SOCK_MIN_SNDBUF 4608u
+#define SOCK_MIN_RCVBUF 2304u
+
+int opt_put_int(void *val, u32 *len, s32 v)
+{
+	*len = MIN(*len, sizeof(v));
+	memcpy(val, &v, *len);
+	return 0;
+}
+
+static int opt_put(void *val, u32 *len, const void *src, u32 n)
+{
+	*len = MIN(*len, n);
+	memcpy(val, src, *len);
+	return 0;
+}
+
+static int set_timeo(u64 *timeo, const void *val, u32 len)
+{
+	s64 tv[2];
+
+	if (len < sizeof(tv))
+		return -EINVAL;
+	memcpy(tv, val, sizeof(tv));
+	if (tv[1] < 0 || tv[1] >= 1000000)
+		return -EDOM;
+	if (tv[0] < 0)
+		*timeo = 0;
+	else if ((!tv[0] && !tv[1]) || tv[0] > (s64)(~0ull / NSEC_PER_SEC / 4))
+		*timeo = ~0ull;
+	else
+		*timeo = tv[0] * NSEC_PER_SEC + tv[1] * NSEC_PER_USEC;
+	return 0;
+}
+
+static int get_timeo(u64 timeo, void *val, u32 *len)
+{
+	s64 tv[2] = { 0, 0 };
+
+	if (timeo != ~0ull) {
+		tv[0] = timeo / NSEC_PER_SEC;
+		tv[1] = timeo % NSEC_PER_SEC / NSEC_PER_USEC;
+	}
+	return opt_put(val, len, tv, sizeof(tv));
+}
+
+/* socket(7): the kernel doubles the value; the limit is net.core.[rw]mem_max. */
+static u32 buf_size(s32 v, u32 min, bool force)
+{
+	u32 n = v < 0 ? 0x3fffffff : (u32)v;
+
+	if (!force)
+		n = MIN(n, SOCK_BUF_MAX);
+	return MAX(MIN(n, 0x3fffffffu) * 2, min);
+}
+
+static bool *bool_option(struct sock *sk, s32 opt)
+{
+	switch (opt) {
+	case SO_DEBUG:
+		return &sk->debug;
+	case SO_REUSEADDR:
+		return &sk->reuseaddr;
+	case SO_REUSEPORT:
+		return &sk->reuseport;
+	case SO_KEEPALIVE:
+		return &sk->keepalive;
+	case SO_BROADCAST:
+		return &sk->broadcast;
+	case SO_OOBINLINE:
+		return &sk->oobinline;
+	case SO_DONTROUTE:
+		return &sk->dontroute;
+	case SO_PASSCRED:
+		return &sk->passcred;
+	case SO_PASSSEC:
+		return &sk->passsec;
+	case SO_NO_CHECK:
+		return &sk->no_check;
+	case SO_TIMESTAMP_OLD:
+	case SO_TIMESTAMP_NEW:
+		return &sk->rxtimestamp;
+	case SO_TIMESTAMPNS_OLD:
+	case SO_TIMESTAMPNS_NEW:
+		return &sk->rxtimestampns;
+	}
+	return NULL;
+}
+
+static int set_int_option(struct sock *sk, s32 opt, s32 v)
+{
+	switch (opt) {
+	case SO_SNDBUF:
+		sk->sndbuf = buf_size(v, SOCK_MIN_SNDBUF, false);
+		sock_wake_all(sk);
+		return 0;
+	case SO_RCVBUF:
+		sk->rcvbuf = buf_size(v, SOCK_MIN_RCVBUF, false);
+		return 0;
+	case SO_SNDBUFFORCE:
+		if (!capable(CAP_NET_ADMIN))
+			return -EPERM;
+		sk->sndbuf = buf_size(v, SOCK_MIN_SNDBUF, true);
+		sock_wake_all(sk);
+		return 0;
+	case SO_RCVBUFFORCE:
+		if (!capable(CAP_NET_ADMIN))
+			return -EPERM;
+		sk->rcvbuf = buf_size(v, SOCK_MIN_RCVBUF, true);
+		return 0;
+	case SO_PRIORITY:
+		if ((v < 0 || v > 6) && !capable(CAP_NET_ADMIN) && !capable(CAP_NET_RAW))
+			return -EPERM;
+		sk->priority = v;
+		return 0;
+	case SO_MARK:
+		if (!capable(CAP_NET_ADMIN) && !capable(CAP_NET_RAW))
+			return -EPERM;
+		sk->mark = v;
+		return 0;
+	case SO_RCVLOWAT:
+		sk->rcvlowat = v < 0 ? 0x7fffffff : v ? v : 1;
+		return 0;
+	case SO_PEEK_OFF:
+		if (sk->family != AF_UNIX)
+			return -EOPNOTSUPP;
+		sk->peek_off = v;
+		return 0;
+	case SO_BUSY_POLL:
+	case SO_INCOMING_CPU:
+		return v < 0 ? -EINVAL : 0;
+	case SO_TYPE:
+	case SO_PROTOCOL:
+	case SO_DOMAIN:
+	case SO_ERROR:
+	case SO_ACCEPTCONN:
+	case SO_SNDLOWAT:
+		return -ENOPROTOOPT;
+	}
+	return -ENOPROTOOPT;
+}
+
+int sock_set_common(struct sock *sk, s32 opt, const void *val, u32 len)
+{
+	bool *flag = bool_option(sk, opt);
+	s32 v;
+
+	if (opt == SO_BINDTODEVICE)
+		return len == 0 || !((const char *)val)[0] || !kstrncmp(val, "lo", len) ? 0 : -ENODEV;
+	if (len < sizeof(v))
+		return -EINVAL;
+	memcpy(&v, val, sizeof(v));
+	if (flag) {
+		*flag = v != 0;
+		return 0;
+	}
+	switch (opt) {
+	case SO_LINGER:
+		if (len < sizeof(sk->linger))
+			return -EINVAL;
+		memcpy(&sk->linger, val, sizeof(sk->linger));
+		sk->linger.onoff = sk->linger.onoff != 0;
+		return 0;
+	case SO_RCVTIMEO_OLD:
+	case SO_RCVTIMEO_NEW:
+		return set_timeo(&sk->rcvtimeo, val, len);
+	case SO_SNDTIMEO_OLD:
+	case SO_SNDTIMEO_NEW:
+		return set_timeo(&sk->sndtimeo, val, len);
+	}
+	return set_int_option(sk, opt, v);
+}
+
+int sock_get_common(struct sock *sk, s32 opt, void *val, u32 *len)
+{
+	bool *flag = bool_option(sk, opt);
+
+	if (flag)
+		return opt_put_int(val, len, *flag);
+	switch (opt) {
+	case SO_SNDBUF:
+		return opt_put_int(val, len, sk->sndbuf);
+	case SO_RCVBUF:
+		return opt_put_int(val, len, sk->rcvbuf);
+	case SO_TYPE:
+		return opt_put_int(val, len, sk->type);
+	case SO_PROTOCOL:
+		return opt_put_int(val, len, sk->protocol);
+	case SO_DOMAIN:
+		return opt_put_int(val, len, sk->family);
+	case SO_ERROR:
+		return opt_put_int(val, len, -sock_take_error(sk));
+	case SO_PRIORITY:
+		return opt_put_int(val, len, sk->priority);
+	case SO_MARK:
+		return opt_put_int(val, len, sk->mark);
+	case SO_RCVLOWAT:
+		return opt_put_int(val, len, sk->rcvlowat);
+	case SO_SNDLOWAT:
+		return opt_put_int(val, len, 1);
+	case SO_ACCEPTCONN:
+		return opt_put_int(val, len, sk->state == SS_LISTEN);
+	case SO_PEEK_OFF:
+		return sk->family == AF_UNIX ? opt_put_int(val, len, sk->peek_off) : -EOPNOTSUPP;
+	case SO_BUSY_POLL:
+		return opt_put_int(val, len, 0);
+	case SO_INCOMING_CPU:
+		return opt_put_int(val, len, 0);
+	case SO_LINGER:
+		return opt_put(val, len, &sk->linger, sizeof(sk->linger));
+	case SO_RCVTIMEO_OLD:
+	case SO_RCVTIMEO_NEW:
+		return get_timeo(sk->rcvtimeo, val, len);
+	case SO_SNDTIMEO_OLD:
+	case SO_SNDTIMEO_NEW:
+		return get_timeo(sk->sndtimeo, val, len);
+	case SO_PEERCRED:
+		return opt_put(val, len, &sk->peercred, sizeof(sk->peercred));
+	case SO_BINDTODEVICE:
+		*len = 0;
+		return 0;
+	}
+	return -ENOPROTOOPT;
+}
+
+SYSCALL5(setsockopt, s32, fd, s32, level, s32, opt, u64, uval, s32, len)
+{
+	u8 val[SOCKOPT_MAX] __attribute__((aligned(8))) = { 0 };
+	struct sock *sk;
+	struct file *f;
+	int err;
+
+	if (len < 0)
+		return -EINVAL;
+	sk = sock_from_fd(fd, &f);
+	if (IS_ERR(sk))
+		return PTR_ERR(sk);
+	len = MIN((u32)len, SOCKOPT_MAX);
+	err = copy_from_user(val, uval, len);
+	if (!err && level == SOL_SOCKET)
+		err = sock_set_common(sk, opt, val, len);
+	if (!err && level != SOL_SOCKET)
+		err = sk->ops->setsockopt ? sk->ops->setsockopt(sk, level, opt, val, len) : -EOPNOTSUPP;
+	file_put(f);
+	return err;
+}
+
+SYSCALL5(getsockopt, s32, fd, s32, level, s32, opt, u64, uval, u64, ulenp)
+{
+	u8 val[SOCKOPT_MAX] __attribute__((aligned(8))) = { 0 };
+	struct sock *sk;
+	struct file *f;
+	s32 ulen;
+	u32 len;
+	int err;
+
+	sk = sock_from_fd(fd, &f);
+	if (IS_ERR(sk))
+		return PTR_ERR(sk);
+	err = get_user(ulen, ulenp);
+	if (!err && ulen < 0)
+		err = -EINVAL;
+	if (err)
+		goto out;
+	len = MIN((u32)ulen, SOCKOPT_MAX);
+	if (level == SOL_SOCKET) {
+		err = sock_get_common(sk, opt, val, &len);
+		if (err == -ENOPROTOOPT && sk->ops->getsockopt)
+			err = sk->ops->getsockopt(sk, level, opt, val, &len);
+	} else {
+		err = sk->ops->getsockopt ? sk->ops->getsockopt(sk, level, opt, val, &len) : -EOPNOTSUPP;
+	}
+	if (!err && (copy_to_user(uval, val, len) || put_user((s32)len, ulenp)))
+		err = -EFAULT;
+out:
+	file_put(f);
+	return err;
+}
