@@ -107,7 +107,8 @@ struct platform_ops {
 	void (*fpu_reload)(struct user_ctx *ctx);
 	/* The initial FPU state into a buffer (fninit, MXCSR 0x1f80). */
 	void (*fpu_init)(void *fpu);
-	/* A task leaves this vCPU (called by the scheduler when switching to another user task). */
+	/* A task leaves this vCPU, or may be taken to another one from now on: called by the scheduler before that can
+	 * happen, also when it goes idle. */
 	void (*switch_out)(struct user_ctx *ctx);
 
 	/* --- user memory of the current task's mm, or another's. No faulting in, no sleeping: bytes NOT copied are

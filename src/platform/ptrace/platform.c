@@ -85,6 +85,16 @@ static struct platform_ops ptrace_ops = {
 const struct platform_ops *platform = &ptrace_ops;
 char *direct_map;
 
+/* Stops of stubs are waited for, not signalled. As the kernel lays struct sigaction out (sigaction(2)). */
+static void ignore_stop_signals(void)
+{
+	struct {
+		u64 handler, flags, restorer, mask;
+	} action = { .flags = SA_NOCLDSTOP };
+
+	sys_call4(__NR_rt_sigaction, SIGCHLD, &action, 0, 8);
+}
+
 int ptrace_prepare(const struct ptrace_config *config, const char **what)
 {
 	int ret;
@@ -92,6 +102,7 @@ int ptrace_prepare(const struct ptrace_config *config, const char **what)
 	pt_config = *config;
 	host_set_platform_kick(ptrace_kick_vcpu);
 	direct_map = config->mem;
+	ignore_stop_signals();
 	fpu_probe();
 	ptrace_ops.fpu_size = (u32)ALIGN_UP(pt_fpu_size, 64);
 	ptrace_ops.fpu_xcr0 = pt_fpu_xcr0;

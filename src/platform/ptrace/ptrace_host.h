@@ -7,7 +7,8 @@
  *   3. the sandbox's seccomp filter, which allows at least what PTRACE_ALLOWED_SYSCALLS lists;
  *   4. vCPU threads, each calling ptrace_run_vcpu() as its body.
  *
- * Stubs are children of the sandbox process: never wait4(-1) or waitid(P_ALL) there, and keep SIGCHLD at its default.
+ * Stubs are children of the sandbox process: never wait4(-1) or waitid(P_ALL) there, and keep SIGCHLD as it is set
+ * here. The thread that calls ptrace_prepare() must live as long as the sandbox (the master stub dies with it).
  */
 #ifndef PLATFORM_PTRACE_HOST_H
 #define PLATFORM_PTRACE_HOST_H
