@@ -13,6 +13,7 @@
 #include "mm_fake.h"
 #include "sentry/mm/frames.h"
 #include "sentry/mm/internal.h"
+#include "sentry/mm/pagecache.h"
 #include "sentry/mm/pagetable.h"
 #include "sentry/mm/radix.h"
 #include "sentry/kernel/task.h"
@@ -368,11 +369,160 @@ ON_STACK(gaps_random)
 	mm_users_put(mm);
 }
 
+/* ---- a file through the page cache: calls and mappings against a plain array ---- */
+
+#define FILE_MAX (64u * 4096)
+static unsigned char content[FILE_MAX], store[FILE_MAX], private_word[FILE_MAX / 4096][8];
+static bool private_set[FILE_MAX / 4096];
+static u64 store_size;
+
+static int store_read(struct mapping *m, struct page **pages, u32 n)
+{
+	(void)m;
+	for (u32 i = 0; i < n; i++) {
+		u64 pos = pages[i]->index * PAGE_SIZE, have = pos < store_size ? MIN(PAGE_SIZE, store_size - pos) : 0;
+
+		memset(page_to_va(pages[i]), 0, PAGE_SIZE);
+		memcpy(page_to_va(pages[i]), store + pos, have);
+		pages[i]->flags |= PG_UPTODATE;
+	}
+	return 0;
+}
+
+static int store_write(struct mapping *m, struct page **pages, u32 n, u64 len)
+{
+	(void)m;
+	for (u32 i = 0; i < n; i++) {
+		u64 part = MIN(PAGE_SIZE, len - i * PAGE_SIZE), pos = pages[i]->index * PAGE_SIZE;
+
+		memcpy(store + pos, page_to_va(pages[i]), part);
+		store_size = MAX(store_size, pos + part);
+	}
+	return 0;
+}
+static const struct mapping_ops store_ops = { store_read, store_write };
+
+static int map_file(struct file *f, struct vma *vma)
+{
+	(void)f;
+	vma->ops = &filemap_vm_ops;
+	return 0;
+}
+static const struct file_ops store_fops = { .mmap = map_file };
+
+static void file_rw(struct inode *inode, bool write)
+{
+	static unsigned char buf[FILE_MAX];
+	u64 pos = rnd(FILE_MAX), n = 1 + rnd(MIN(FILE_MAX - pos, 20000));
+	struct iovec_k v;
+	struct iov_iter it;
+	u64 want = pos < inode->size ? MIN(n, inode->size - pos) : 0;
+
+	iov_iter_kernel(&it, &v, buf, n);
+	if (!write) {
+		assert_int_equal(mapping_read(inode->mapping, pos, &it, inode->size), want);
+		assert_memory_equal(buf, content + pos, want);
+		return;
+	}
+	memset(buf, (int)rnd(256), n);
+	assert_int_equal(mapping_write(inode->mapping, pos, &it), n);
+	memcpy(content + pos, buf, n);
+}
+
+static void file_truncate(struct inode *inode)
+{
+	u64 size = rnd(FILE_MAX);
+	bool shrink = size < inode->size;
+
+	inode->size = size;
+	if (!shrink)
+		return;
+	mapping_truncate(inode->mapping, size);
+	memset(content + size, 0, FILE_MAX - size);
+	store_size = MIN(store_size, size);
+	memset(store + store_size, 0, FILE_MAX - store_size);
+	for (u64 i = (size + PAGE_SIZE - 1) / PAGE_SIZE; i < FILE_MAX / PAGE_SIZE; i++)
+		private_set[i] = false;
+}
+
+static void file_access(struct mm *mm, struct inode *inode, u64 base, bool private)
+{
+	u32 i = (u32)rnd(FILE_MAX / PAGE_SIZE);
+	u64 pos = i * PAGE_SIZE, value = rnd(~0ull), got;
+	bool beyond = pos >= inode->size, inside = pos + 8 <= inode->size;
+	int sig;
+
+	if (rnd(2)) {
+		if (!inside && !beyond)
+			return;
+		sig = fake_write(mm, base + pos, value);
+		if (private && private_set[i])
+			beyond = false;
+		assert_int_equal(sig, beyond ? 7 : 0);
+		if (sig)
+			return;
+		memcpy(private ? private_word[i] : content + pos, &value, 8);
+		private_set[i] |= private;
+		return;
+	}
+	sig = fake_read(mm, base + pos, &got);
+	if (private && private_set[i])
+		beyond = false;
+	assert_int_equal(sig, beyond ? 7 : 0);
+	if (!sig && (inside || (private && private_set[i])))
+		assert_memory_equal(&got, private && private_set[i] ? private_word[i] : content + pos, 8);
+}
+
+ON_STACK(file_random)
+{
+	struct inode *inode = anon_inode_new(0);
+	struct file *file = file_on_inode(inode, "", &store_fops, NULL, 0);
+	struct mm *mm = mm_create();
+
+	file->mode = FMODE_READ | FMODE_WRITE;
+	inode->mapping = kmalloc(sizeof(struct mapping));
+	mapping_init(inode->mapping, inode, &store_ops);
+	assert_int_equal(mm_mmap(mm, BASE, FILE_MAX, 3, MAP_SHARED | MAP_FIXED, file, 0), BASE);
+	assert_int_equal(mm_mmap(mm, BASE * 2 / 3 & PAGE_MASK, FILE_MAX, 3, MAP_PRIVATE | MAP_FIXED, file, 0),
+			 BASE * 2 / 3 & PAGE_MASK);
+	for (u32 step = 0; step < 100000; step++) {
+		switch (rnd(16)) {
+		case 0: file_truncate(inode); break;
+		case 1:
+			assert_int_equal(mapping_writeback(inode->mapping), 0);
+			assert_memory_equal(store, content, MIN(store_size, inode->size));
+			break;
+		case 2: pagecache_shrink(rnd(64)); break;
+		case 3: {
+			u64 start = rnd(FILE_MAX), end = start + rnd(FILE_MAX - start);
+
+			mapping_punch(inode->mapping, start, end);
+			memset(content + start, 0, end - start);
+			memset(store + start, 0, end - start);
+			break;
+		}
+		case 4: pagecache_reclaim(); break;
+		case 5:
+		case 6: file_rw(inode, true); break;
+		case 7:
+		case 8: file_rw(inode, false); break;
+		default:
+			if (rnd(2))
+				file_access(mm, inode, BASE, false);
+			else
+				file_access(mm, inode, BASE * 2 / 3 & PAGE_MASK, true);
+		}
+	}
+	mm_users_put(mm);
+	file_put(file);
+	assert_int_equal(pagecache_pages(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_random), cmocka_unit_test(slab_random),	  cmocka_unit_test(radix_random),
-		cmocka_unit_test(gaps_random),	 cmocka_unit_test(spaces_random),
+		cmocka_unit_test(gaps_random),	 cmocka_unit_test(spaces_random), cmocka_unit_test(file_random),
 	};
 
 	fake_boot(4ull << 30);

@@ -158,7 +158,7 @@ static bool page_exclusive(u64 pte)
 {
 	struct page *page = pa_to_page(pte_pa(pte));
 
-	return !(pte & PTE_SPECIAL) && !page->mapping && refcount_read(&page->ref) == 1;
+	return !(pte & PTE_SPECIAL) && page_is_anon(page) && refcount_read(&page->ref) == 1;
 }
 
 /* Make addr, and its neighbours that are exclusive too, writable. pt_lock held; *ptep is addr's entry. */

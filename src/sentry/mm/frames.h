@@ -5,7 +5,16 @@
 #include "sentry/mm/mm.h"
 
 #define FRAME_MAX_ORDER 18u /* 1 GiB */
-enum { PG_BUDDY = 0x100 /* head of a free block */ };
+enum {
+	PG_BUDDY = 0x100, /* head of a free block */
+	PG_REMOVED = 0x200, /* was a page of a file: out of its mapping, perhaps not yet unmapped */
+};
+
+/* Private memory: a frame that belongs to no file, nor ever did. */
+static inline bool page_is_anon(const struct page *page)
+{
+	return !page->mapping && !(page->flags & PG_REMOVED);
+}
 
 /* Give back 2^order frames that frame_alloc() gave as one block; each must have exactly one reference. */
 void frames_free_block(struct page *page, u32 order);

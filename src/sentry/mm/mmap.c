@@ -241,7 +241,7 @@ long mm_mmap(struct mm *mm, u64 addr, u64 len, u32 prot, u32 flags, struct file 
 	if (flags & MAP_FIXED_NOREPLACE)
 		flags |= MAP_FIXED;
 	if (!file && (flags & MAP_TYPE_MASK) == MAP_SHARED) {
-		if (len > USER_MAX)
+		if (len > USER_MAX || (!(flags & MAP_NORESERVE) && !overcommit_ok(len >> PAGE_SHIFT)))
 			return -ENOMEM;
 		/* Memory that is shared through fork is a file without a name, as in Linux. */
 		shared = shmem_file_new("/dev/zero (deleted)", len);

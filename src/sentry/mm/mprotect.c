@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/string.h"
 #include "sentry/kernel/task.h"
+#include "sentry/mm/frames.h"
 #include "sentry/mm/internal.h"
 #include "sentry/mm/pagecache.h"
 #include "sentry/mm/pagetable.h"
@@ -35,7 +36,7 @@ static void reprotect_entry(void *arg, u64 va, u64 *pte)
 		prot &= ~PROT_WRITE;
 	else if (vma->flags & VM_SHARED)
 		prot &= page->mapping && page->mapping->ops && !(old & PTE_W) ? ~PROT_WRITE : ~0u;
-	else if (page->mapping || refcount_read(&page->ref) != 1)
+	else if (!page_is_anon(page) || refcount_read(&page->ref) != 1)
 		prot &= ~PROT_WRITE;
 	new = pte_make(pte_pa(old), prot) | (old & PTE_SPECIAL);
 	if (new == old)

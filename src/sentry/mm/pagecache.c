@@ -122,6 +122,7 @@ static void tree_remove(struct mapping *m, struct page *page)
 	}
 	if (flags_clear(page, PG_DIRTY) & PG_DIRTY && m->ops)
 		m->nr_dirty--;
+	flags_or(page, PG_REMOVED);
 	page->mapping = NULL;
 	count_pages(m, -1);
 }
@@ -617,12 +618,16 @@ static void unmap_vma_part(struct vma *vma, u64 start, u64 end, struct mapping *
 		return;
 	}
 	for (u64 va = start; va < end; va += PAGE_SIZE) {
+		struct page *page;
 		bool ours = false;
 		u64 *ptep;
 
 		spin_lock(&mm->pt_lock);
 		ptep = pt_lookup(mm, va);
-		ours = ptep && pte_has_frame(*ptep) && pa_to_page(pte_pa(*ptep))->mapping == m;
+		if (ptep && pte_has_frame(*ptep)) {
+			page = pa_to_page(pte_pa(*ptep));
+			ours = page->mapping == m || (page->flags & PG_REMOVED);
+		}
 		spin_unlock(&mm->pt_lock);
 		if (!ptep)
 			va = (va & ~((PT_ENTRIES << PAGE_SHIFT) - 1)) + ((PT_ENTRIES - 1) << PAGE_SHIFT);

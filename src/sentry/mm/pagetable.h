@@ -26,7 +26,7 @@ struct mm;
 #define PTE_SPECIAL 0x400ull /* software: the frame is not reference counted */
 #define PTE_NX (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
-#define PT_ENTRIES 512u
+#define PT_ENTRIES 512ul
 
 /* The upper half of every top-level table: set by the KVM platform before the first mm_create(), zero elsewhere. */
 extern u64 pt_kernel_entries[256];

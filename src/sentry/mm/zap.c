@@ -44,9 +44,9 @@ static bool gather_entry(void *arg, u64 va, u64 pte)
 	g->end = MAX(g->end, va + PAGE_SIZE);
 	if (pte & PTE_SPECIAL)
 		return true;
-	if (!page->mapping)
+	if (page_is_anon(page))
 		g->anon++;
-	else if (page->mapping->ops)
+	else if (!page->mapping || page->mapping->ops)
 		g->file++;
 	else
 		g->shmem++;
@@ -63,7 +63,9 @@ static bool gather_entry(void *arg, u64 va, u64 pte)
 void gather_finish(struct mmu_gather *g)
 {
 	struct mm *mm = g->mm;
+	u64 rss = (u64)(atomic_load(&mm->rss_anon) + atomic_load(&mm->rss_file) + atomic_load(&mm->rss_shmem));
 
+	mm->hiwater_rss = MAX(mm->hiwater_rss, rss);
 	if (g->start < g->end && !g->no_flush)
 		platform->as_flush(mm, g->start, g->end, -1);
 	for (u32 i = 0; i < g->n; i++)
