@@ -24,6 +24,7 @@ void net_register_family(const struct net_family *f)
 void net_init(void)
 {
 	unix_init();
+	inet_init();
 }
 
 /* ---- objects ---- */

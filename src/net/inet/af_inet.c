@@ -1,0 +1,61 @@
+/* Making AF_INET and AF_INET6 sockets. */
+#include "base/string.h"
+#include "net/inet/inet.h"
+#include "sentry/kernel/task.h"
+
+struct inet_sock *inet_new(u16 family, u16 type, s32 protocol)
+{
+	struct inet_sock *is = kzalloc(sizeof(*is));
+
+	if (!is)
+		return NULL;
+	sock_init(&is->st.sk, type == SOCK_STREAM ? &tcp_ops : &udp_ops, family, type, protocol);
+	if (type == SOCK_STREAM && stream_init(&is->st)) {
+		kfree(is);
+		return NULL;
+	}
+	is->laddr = is->raddr = addr_any(is);
+	list_init(&is->synq);
+	list_init(&is->syn_node);
+	mutex_init(&is->rxlock);
+	inet_opt_init(is);
+	return is;
+}
+
+static struct sock *inet_create_family(u16 family, u32 type, s32 protocol)
+{
+	s32 natural = type == SOCK_STREAM ? IPPROTO_TCP_K : IPPROTO_UDP_K;
+	struct inet_sock *is;
+
+	if (protocol < 0 || protocol > 255)
+		return ERR_PTR(-EINVAL);
+	if (type == SOCK_RAW)
+		return ERR_PTR(-EPERM); /* no raw access to an interface from inside */
+	if (type != SOCK_STREAM && type != SOCK_DGRAM)
+		return ERR_PTR(-ESOCKTNOSUPPORT);
+	if (type == SOCK_DGRAM && (protocol == IPPROTO_ICMP_K || protocol == IPPROTO_ICMPV6_K))
+		return ERR_PTR(-EACCES); /* net.ipv4.ping_group_range is empty */
+	if (protocol && protocol != natural)
+		return ERR_PTR(-EPROTONOSUPPORT);
+	is = inet_new(family, type, natural);
+	return is ? &is->st.sk : ERR_PTR(-ENOMEM);
+}
+
+static struct sock *inet4_create(u32 type, s32 protocol)
+{
+	return inet_create_family(AF_INET, type, protocol);
+}
+
+static struct sock *inet6_create(u32 type, s32 protocol)
+{
+	return inet_create_family(AF_INET6, type, protocol);
+}
+
+static const struct net_family inet4_family = { AF_INET, inet4_create };
+static const struct net_family inet6_family = { AF_INET6, inet6_create };
+
+void inet_init(void)
+{
+	net_register_family(&inet4_family);
+	net_register_family(&inet6_family);
+}

@@ -1,0 +1,80 @@
+/*
+ * AF_INET and AF_INET6 inside the sandbox: TCP and UDP between its own programs over the loopback interface, as queues in
+ * memory rather than packets. A TCP/IP stack stands behind the same proto_ops when there are other interfaces.
+ *
+ * Addresses are kept as 16 bytes, IPv4 ones in mapped form (::ffff:a.b.c.d), so that both families share one table.
+ * Lock order: inet_lock (the port table) -> sk.lock of a listener -> sk.lock of an embryo or client.
+ */
+#ifndef NET_INET_H
+#define NET_INET_H
+
+#include "net/stream.h"
+
+struct in_addr16 {
+	u8 b[16];
+};
+enum { IPPROTO_ICMP_K = 1, IPPROTO_TCP_K = 6, IPPROTO_UDP_K = 17, IPPROTO_ICMPV6_K = 58 };
+#define INET_NOPTS 40 /* rows of inet_opt.c's table */
+
+struct inet_sock {
+	struct stream st; /* first: the sock; datagram sockets use only st.sk */
+	/* inet_lock: */
+	struct in_addr16 laddr, raddr;
+	u16 lport, rport; /* host order; lport 0: unbound */
+	bool user_bound;  /* the address was chosen by bind(2) */
+	bool v6only;
+	u32 uid; /* of the binder, for SO_REUSEPORT */
+	struct hlist_node port_node;
+	/* TCP, sk.lock */
+	bool connect_reported; /* a non-blocking connect still has to say that it succeeded */
+	struct list_head synq, syn_node; /* clients waiting for room in a listener's acceptq; references */
+	struct inet_sock *listener;	 /* whose synq this client is on */
+	bool has_oob;
+	u8 oob;
+	u64 oob_pos;
+	struct mutex rxlock; /* UDP: one receiver at a time */
+	s32 opts[INET_NOPTS];
+	char congestion[16];
+};
+static inline struct inet_sock *to_inet(struct sock *sk) { return (struct inet_sock *)sk; }
+static inline struct inet_sock *stream_to_inet(struct stream *s) { return (struct inet_sock *)s; }
+
+extern spinlock_t inet_lock;
+extern const struct proto_ops tcp_ops, udp_ops;
+
+/* inet_addr.c */
+bool addr_is_any(const struct in_addr16 *a);
+bool addr_is_v4(const struct in_addr16 *a);
+bool addr_is_loopback(const struct in_addr16 *a);
+bool addr_is_multicast(const struct in_addr16 *a);
+bool addr_is_broadcast(const struct in_addr16 *a);
+bool addr_eq(const struct in_addr16 *a, const struct in_addr16 *b);
+struct in_addr16 addr_any(const struct inet_sock *is);
+struct in_addr16 addr_loopback(bool v4);
+/* Parse for the socket's family: 0, -EINVAL (too short), -EAFNOSUPPORT. */
+int inet_parse(const struct inet_sock *is, const struct sockaddr_k *addr, u32 len, struct in_addr16 *a, u16 *port);
+/* In the form of the socket's family; the length. */
+u32 inet_format(const struct inet_sock *is, const struct in_addr16 *a, u16 port, struct sockaddr_k *addr);
+/* A destination: any becomes loopback; -ENETUNREACH for what is not in the sandbox. */
+int inet_route(const struct inet_sock *is, struct in_addr16 *dst);
+
+/* inet_port.c */
+int inet_bind(struct sock *sk, const struct sockaddr_k *addr, u32 len);
+int inet_autobind(struct inet_sock *is, const struct in_addr16 *local); /* local NULL: any */
+void inet_unbind(struct inet_sock *is);
+void inet_insert_child(struct inet_sock *child); /* an embryo shares its listener's port */
+struct inet_sock *inet_find_listener(const struct in_addr16 *dst, u16 port); /* reference, or NULL */
+struct inet_sock *inet_find_udp(const struct in_addr16 *src, u16 sport, const struct in_addr16 *dst, u16 port);
+bool inet_can_listen(struct inet_sock *is); /* no other listener on the same name */
+int inet_getname(struct sock *sk, struct sockaddr_k *addr, u32 *len, bool peer);
+
+/* inet_opt.c */
+void inet_opt_init(struct inet_sock *is);
+int inet_setsockopt(struct sock *sk, s32 level, s32 opt, const void *val, u32 len);
+int inet_getsockopt(struct sock *sk, s32 level, s32 opt, void *val, u32 *len);
+s32 inet_opt(const struct inet_sock *is, s32 level, s32 opt);
+int tcp_get_info(struct inet_sock *is, void *val, u32 *len);
+
+struct inet_sock *inet_new(u16 family, u16 type, s32 protocol);
+
+#endif
