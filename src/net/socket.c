@@ -25,6 +25,7 @@ void net_init(void)
 {
 	unix_init();
 	inet_init();
+	netlink_init();
 }
 
 /* ---- objects ---- */

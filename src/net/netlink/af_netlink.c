@@ -1,0 +1,405 @@
+/* Netlink sockets: requests are answered at once, into the sender's own receive queue. */
+#include <asm/ioctls.h>
+#include <linux/capability.h>
+#include <linux/eventpoll.h>
+
+#include "base/string.h"
+#include "net/netlink/netlink.h"
+#include "net/scm.h"
+#include "sentry/kernel/task.h"
+
+#define NL_REPLY_MAX PAGE_SIZE
+#define NL_SEND_MAX 65536u
+
+static const struct proto_ops netlink_ops;
+static spinlock_t portid_lock = SPINLOCK_INIT;
+static u32 next_portid = ~4095u; /* beside the process's own: portid_lock */
+static struct list_head bound = LIST_HEAD_INIT(bound); /* sk.accept_node of bound sockets; portid_lock */
+
+/* ---- building ---- */
+
+static void *nl_reserve(struct nlbuf *b, u32 n)
+{
+	u32 at = b->len;
+
+	n = NLMSG_ALIGN(n);
+	if (b->full || n > b->cap - b->len) {
+		b->full = true;
+		return NULL;
+	}
+	b->len += n;
+	memset(b->data + at, 0, n);
+	return b->data + at;
+}
+
+void nl_begin(struct nlbuf *b, u16 type, u16 flags, const void *head, u32 n)
+{
+	struct nlmsghdr *h = nl_reserve(b, NLMSG_HDRLEN + n);
+
+	b->msg = h;
+	if (!h)
+		return;
+	h->nlmsg_type = type;
+	h->nlmsg_flags = flags;
+	h->nlmsg_seq = b->seq;
+	h->nlmsg_pid = b->portid;
+	memcpy(NLMSG_DATA(h), head, n);
+}
+
+void nl_attr(struct nlbuf *b, u16 type, const void *data, u32 n)
+{
+	struct nlattr *a = nl_reserve(b, NLA_HDRLEN + n);
+
+	if (!a)
+		return;
+	a->nla_type = type;
+	a->nla_len = NLA_HDRLEN + n;
+	memcpy((u8 *)a + NLA_HDRLEN, data, n);
+}
+
+void nl_attr_u32(struct nlbuf *b, u16 type, u32 v)
+{
+	nl_attr(b, type, &v, sizeof(v));
+}
+
+void nl_attr_str(struct nlbuf *b, u16 type, const char *s)
+{
+	nl_attr(b, type, s, strlen(s) + 1);
+}
+
+void nl_end(struct nlbuf *b)
+{
+	if (b->msg)
+		b->msg->nlmsg_len = b->data + b->len - (u8 *)b->msg;
+	b->msg = NULL;
+}
+
+static void nl_error(struct nlbuf *b, const struct nlmsghdr *h, int error, bool cap_ack)
+{
+	struct nlmsgerr e = { .error = error, .msg = *h };
+	u32 payload = error && !cap_ack ? h->nlmsg_len - NLMSG_HDRLEN : 0;
+
+	nl_begin(b, NLMSG_ERROR, payload || !error ? 0 : NLM_F_CAPPED, &e, sizeof(e));
+	if (payload) {
+		void *p = nl_reserve(b, payload);
+
+		if (p)
+			memcpy(p, NLMSG_DATA(h), payload);
+	}
+	nl_end(b);
+}
+
+/* ---- requests ---- */
+
+static void nl_queue(struct nl_sock *ns, struct nlbuf *b)
+{
+	struct pkt *p;
+
+	if (!b->len)
+		return;
+	p = pkt_alloc(b->len);
+	if (!p || ns->sk.rx_bytes > ns->sk.rcvbuf) {
+		if (p)
+			pkt_free(p);
+		atomic_store(&ns->sk.err, ENOBUFS);
+		sock_wake_all(&ns->sk);
+		return;
+	}
+	memcpy(p->data, b->data, b->len);
+	pkt_queue(&ns->sk, p);
+}
+
+static void nl_request(struct nl_sock *ns, const struct nlmsghdr *h, u8 *reply)
+{
+	struct nlbuf b = { .data = reply, .cap = NL_REPLY_MAX, .seq = h->nlmsg_seq, .portid = ns->portid };
+	bool dumped = false, cap_ack = ns->opts & (1u << NETLINK_CAP_ACK);
+	s32 zero = 0;
+	int err = 0;
+
+	if (!(h->nlmsg_flags & NLM_F_REQUEST))
+		return;
+	if (h->nlmsg_type >= NLMSG_MIN_TYPE)
+		err = route_request(ns, h, &b, &dumped);
+	if (dumped) {
+		nl_begin(&b, NLMSG_DONE, NLM_F_MULTI, &zero, sizeof(zero));
+		nl_end(&b);
+	} else if (err || h->nlmsg_flags & NLM_F_ACK) {
+		nl_error(&b, h, err, cap_ack);
+	}
+	nl_queue(ns, &b);
+}
+
+static int nl_autobind(struct nl_sock *ns);
+
+static long nl_run(struct nl_sock *ns, const u8 *data, u32 len)
+{
+	u8 *reply = kmalloc(NL_REPLY_MAX);
+	u32 off = 0;
+
+	if (!reply)
+		return -ENOBUFS;
+	while (len - off >= NLMSG_HDRLEN) {
+		const struct nlmsghdr *h = (const void *)(data + off);
+
+		if (h->nlmsg_len < NLMSG_HDRLEN || h->nlmsg_len > len - off)
+			break;
+		nl_request(ns, h, reply);
+		off += MIN(NLMSG_ALIGN(h->nlmsg_len), len - off);
+	}
+	kfree(reply);
+	return 0;
+}
+
+static long nl_sendmsg(struct sock *sk, struct msg *m)
+{
+	struct nl_sock *ns = to_netlink(sk);
+	const struct sockaddr_nl *to = (const void *)m->name;
+	u32 pid = ns->dst_pid, n = m->it.count;
+	struct scm scm;
+	struct pkt *p;
+	long err;
+
+	if (m->flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	if (to && m->namelen) {
+		if (m->namelen < sizeof(*to) || to->nl_family != AF_NETLINK)
+			return -EINVAL;
+		if (to->nl_groups && !capable(CAP_NET_ADMIN))
+			return -EPERM;
+		pid = to->nl_pid;
+	}
+	err = scm_send(sk, m, &scm);
+	if (err)
+		return err;
+	err = nl_autobind(ns);
+	if (err)
+		return err;
+	if (n > NL_SEND_MAX)
+		return -EMSGSIZE;
+	if (pid)
+		return -ECONNREFUSED; /* only the kernel's end answers */
+	p = pkt_from_msg(m, n);
+	if (IS_ERR(p))
+		return PTR_ERR(p);
+	if (sk->protocol == NETLINK_ROUTE)
+		err = nl_run(ns, p->data, n);
+	pkt_free(p);
+	return err ? err : n;
+}
+
+static long nl_recvmsg(struct sock *sk, struct msg *m)
+{
+	struct sockaddr_nl from = { .nl_family = AF_NETLINK };
+	struct nl_sock *ns = to_netlink(sk);
+	struct scm scm = { .fp = NULL };
+	struct pkt *p;
+	long ret;
+
+	if (m->flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	mutex_lock(&ns->rxlock);
+	p = pkt_wait(sk, m, &ns->rxlock);
+	if (IS_ERR_OR_NULL(p)) {
+		mutex_unlock(&ns->rxlock);
+		return PTR_ERR(p);
+	}
+	ret = pkt_copy(p, m);
+	if (!(m->flags & MSG_PEEK))
+		pkt_free(pkt_unlink(sk, p));
+	mutex_unlock(&ns->rxlock);
+	if (m->name) {
+		memcpy(m->name, &from, sizeof(from));
+		m->namelen = sizeof(from);
+	}
+	if (ns->opts & (1u << NETLINK_PKTINFO)) {
+		struct nl_pktinfo info = { 0 };
+
+		put_cmsg(m, SOL_NETLINK, NETLINK_PKTINFO, &info, sizeof(info));
+	}
+	if (sk->passcred) /* from the kernel: all zero */
+		scm_recv(sk, m, &scm);
+	return ret;
+}
+
+/* ---- names ---- */
+
+static bool portid_taken(s32 protocol, u32 id)
+{
+	struct sock *o;
+
+	list_for_each(o, &bound, accept_node)
+		if (o->protocol == protocol && to_netlink(o)->portid == id)
+			return true;
+	return false;
+}
+
+/* Take the wanted number, or for 0 one of the kernel's choice. */
+static int nl_set_portid(struct nl_sock *ns, u32 want)
+{
+	u32 id = want ? want : (u32)task_tgid(current);
+	int err = 0;
+
+	spin_lock(&portid_lock);
+	if (ns->portid) {
+		err = want && want != ns->portid ? -EINVAL : 0;
+	} else {
+		while (!want && portid_taken(ns->sk.protocol, id))
+			id = --next_portid;
+		if (want && portid_taken(ns->sk.protocol, id)) {
+			err = -EADDRINUSE;
+		} else {
+			ns->portid = id;
+			list_add(&ns->sk.accept_node, &bound);
+		}
+	}
+	spin_unlock(&portid_lock);
+	return err;
+}
+
+static int nl_autobind(struct nl_sock *ns)
+{
+	return ns->portid ? 0 : nl_set_portid(ns, 0);
+}
+
+static int nl_bind(struct sock *sk, const struct sockaddr_k *addr, u32 len)
+{
+	const struct sockaddr_nl *a = (const void *)addr;
+	struct nl_sock *ns = to_netlink(sk);
+	int err;
+
+	if (len < sizeof(*a) || a->nl_family != AF_NETLINK)
+		return -EINVAL;
+	err = nl_set_portid(ns, a->nl_pid);
+	if (!err)
+		ns->groups = a->nl_groups;
+	return err;
+}
+
+static int nl_connect(struct sock *sk, const struct sockaddr_k *addr, u32 len, bool nonblock)
+{
+	const struct sockaddr_nl *a = (const void *)addr;
+	struct nl_sock *ns = to_netlink(sk);
+
+	if (len < sizeof(addr->family))
+		return -EINVAL;
+	if (addr->family == AF_UNSPEC) {
+		ns->dst_pid = ns->dst_groups = 0;
+		sk->state = SS_UNCONNECTED;
+		return 0;
+	}
+	if (addr->family != AF_NETLINK || len < sizeof(*a))
+		return -EINVAL;
+	ns->dst_pid = a->nl_pid;
+	ns->dst_groups = a->nl_groups;
+	sk->state = SS_CONNECTED;
+	return nl_autobind(ns);
+}
+
+static int nl_getname(struct sock *sk, struct sockaddr_k *addr, u32 *len, bool peer)
+{
+	struct sockaddr_nl *a = (void *)addr;
+	struct nl_sock *ns = to_netlink(sk);
+
+	a->nl_family = AF_NETLINK;
+	a->nl_pid = peer ? ns->dst_pid : ns->portid;
+	a->nl_groups = peer ? ns->dst_groups : ns->groups;
+	*len = sizeof(*a);
+	return 0;
+}
+
+/* ---- the rest ---- */
+
+static int nl_setsockopt(struct sock *sk, s32 level, s32 opt, const void *val, u32 len)
+{
+	struct nl_sock *ns = to_netlink(sk);
+	s32 v = 0;
+
+	if (level != SOL_NETLINK)
+		return -ENOPROTOOPT;
+	if (len >= sizeof(v))
+		memcpy(&v, val, sizeof(v));
+	switch (opt) {
+	case NETLINK_ADD_MEMBERSHIP:
+	case NETLINK_DROP_MEMBERSHIP:
+		if (v < 1 || v > 32)
+			return -EINVAL;
+		if (opt == NETLINK_ADD_MEMBERSHIP)
+			ns->groups |= 1u << (v - 1);
+		else
+			ns->groups &= ~(1u << (v - 1));
+		return 0;
+	case NETLINK_PKTINFO:
+	case NETLINK_BROADCAST_ERROR:
+	case NETLINK_NO_ENOBUFS:
+	case NETLINK_CAP_ACK:
+	case NETLINK_EXT_ACK:
+	case NETLINK_GET_STRICT_CHK:
+		ns->opts = v ? ns->opts | 1u << opt : ns->opts & ~(1u << opt);
+		return 0;
+	}
+	return -ENOPROTOOPT;
+}
+
+static int nl_getsockopt(struct sock *sk, s32 level, s32 opt, void *val, u32 *len)
+{
+	if (level != SOL_NETLINK || opt < NETLINK_PKTINFO || opt > NETLINK_GET_STRICT_CHK)
+		return -ENOPROTOOPT;
+	return opt_put_int(val, len, !!(to_netlink(sk)->opts & (1u << opt)));
+}
+
+static u32 nl_poll(struct file *f, struct sock *sk, struct poll_table *pt)
+{
+	u32 mask = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+
+	if (sk->err)
+		mask |= EPOLLERR;
+	if (READ_ONCE(sk->nrx))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	return mask;
+}
+
+static void nl_release(struct sock *sk)
+{
+	spin_lock(&portid_lock);
+	list_del(&sk->accept_node);
+	spin_unlock(&portid_lock);
+	pkt_purge(sk);
+}
+
+static const struct proto_ops netlink_ops = {
+	.release = nl_release,
+	.bind = nl_bind,
+	.connect = nl_connect,
+	.getname = nl_getname,
+	.sendmsg = nl_sendmsg,
+	.recvmsg = nl_recvmsg,
+	.setsockopt = nl_setsockopt,
+	.getsockopt = nl_getsockopt,
+	.poll = nl_poll,
+};
+
+static struct sock *netlink_create(u32 type, s32 protocol)
+{
+	struct nl_sock *ns;
+
+	if (type != SOCK_RAW && type != SOCK_DGRAM)
+		return ERR_PTR(-ESOCKTNOSUPPORT);
+	if (protocol < 0 || protocol >= MAX_LINKS)
+		return ERR_PTR(-EPROTONOSUPPORT);
+	/* Uevents may be listened to; none ever come. */
+	if (protocol != NETLINK_ROUTE && protocol != NETLINK_KOBJECT_UEVENT)
+		return ERR_PTR(-EPROTONOSUPPORT);
+	ns = kzalloc(sizeof(*ns));
+	if (!ns)
+		return ERR_PTR(-ENOMEM);
+	sock_init(&ns->sk, &netlink_ops, AF_NETLINK, type, protocol);
+	mutex_init(&ns->rxlock);
+	return &ns->sk;
+}
+
+static const struct net_family netlink_family = { AF_NETLINK, netlink_create };
+
+void netlink_init(void)
+{
+	net_register_family(&netlink_family);
+}

@@ -1,0 +1,35 @@
+/* AF_NETLINK (netlink(7)): the routing family answers about lo; nothing changes, so nothing is multicast. */
+#ifndef NET_NETLINK_H
+#define NET_NETLINK_H
+
+#include <linux/netlink.h>
+
+#include "net/pkt.h"
+
+struct nl_sock {
+	struct sock sk; /* first */
+	u32 portid, groups;
+	u32 dst_pid, dst_groups;
+	u32 opts; /* bit n: SOL_NETLINK option n is set */
+	struct mutex rxlock;
+};
+static inline struct nl_sock *to_netlink(struct sock *sk) { return (struct nl_sock *)sk; }
+
+/* A reply being built. Running over the end sets `full`; the message is then dropped as a whole. */
+struct nlbuf {
+	u8 *data;
+	u32 len, cap;
+	bool full;
+	struct nlmsghdr *msg; /* being built */
+	u32 seq, portid;
+};
+void nl_begin(struct nlbuf *b, u16 type, u16 flags, const void *head, u32 n);
+void nl_attr(struct nlbuf *b, u16 type, const void *data, u32 n);
+void nl_attr_u32(struct nlbuf *b, u16 type, u32 v);
+void nl_attr_str(struct nlbuf *b, u16 type, const char *s);
+void nl_end(struct nlbuf *b);
+
+/* route.c: answer one request. 0, or -errno to be sent as an error; *dump: the answer ends with NLMSG_DONE. */
+int route_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, bool *dump);
+
+#endif

@@ -1,0 +1,183 @@
+/* rtnetlink(7): links, addresses and routes of the loopback interface. */
+#include <linux/capability.h>
+#include <linux/rtnetlink.h>
+
+#include "base/string.h"
+#include "net/ifconf.h"
+#include "net/netlink/netlink.h"
+#include "sentry/kernel/task.h"
+
+#define ARPHRD_LOOPBACK_K 772
+static const u8 lo4[4] = { 127, 0, 0, 1 }, net4[4] = { 127, 0, 0, 0 };
+static const u8 lo6[16] = { [15] = 1 };
+
+static void put_link(struct nlbuf *b, u16 flags)
+{
+	static const u8 mac[6];
+	struct ifinfomsg m = { .ifi_type = ARPHRD_LOOPBACK_K, .ifi_index = LO_INDEX, .ifi_flags = LO_FLAGS_LOWER_UP };
+	struct rtnl_link_stats64 st64;
+	struct rtnl_link_stats st;
+	u8 zero = 0;
+
+	memset(&st64, 0, sizeof(st64));
+	memset(&st, 0, sizeof(st));
+	nl_begin(b, RTM_NEWLINK, flags, &m, sizeof(m));
+	nl_attr_str(b, IFLA_IFNAME, "lo");
+	nl_attr_u32(b, IFLA_TXQLEN, 1000);
+	nl_attr(b, IFLA_OPERSTATE, &zero, 1);
+	nl_attr(b, IFLA_LINKMODE, &zero, 1);
+	nl_attr_u32(b, IFLA_MTU, LO_MTU);
+	nl_attr_u32(b, IFLA_GROUP, 0);
+	nl_attr_u32(b, IFLA_PROMISCUITY, 0);
+	nl_attr_u32(b, IFLA_NUM_TX_QUEUES, 1);
+	nl_attr_u32(b, IFLA_NUM_RX_QUEUES, 1);
+	nl_attr_str(b, IFLA_QDISC, "noqueue");
+	nl_attr(b, IFLA_ADDRESS, mac, sizeof(mac));
+	nl_attr(b, IFLA_BROADCAST, mac, sizeof(mac));
+	nl_attr(b, IFLA_STATS64, &st64, sizeof(st64));
+	nl_attr(b, IFLA_STATS, &st, sizeof(st));
+	nl_end(b);
+}
+
+static void put_addr(struct nlbuf *b, u8 family)
+{
+	struct ifaddrmsg m = { .ifa_family = family,
+			       .ifa_prefixlen = family == AF_INET ? 8 : 128,
+			       .ifa_flags = IFA_F_PERMANENT,
+			       .ifa_scope = RT_SCOPE_HOST,
+			       .ifa_index = LO_INDEX };
+	struct ifa_cacheinfo ci = { ~0u, ~0u, 0, 0 };
+
+	nl_begin(b, RTM_NEWADDR, NLM_F_MULTI, &m, sizeof(m));
+	if (family == AF_INET) {
+		nl_attr(b, IFA_ADDRESS, lo4, 4);
+		nl_attr(b, IFA_LOCAL, lo4, 4);
+		nl_attr_str(b, IFA_LABEL, "lo");
+	} else {
+		nl_attr(b, IFA_ADDRESS, lo6, 16);
+	}
+	nl_attr_u32(b, IFA_FLAGS, IFA_F_PERMANENT);
+	nl_attr(b, IFA_CACHEINFO, &ci, sizeof(ci));
+	nl_end(b);
+}
+
+static void put_route(struct nlbuf *b, u8 family, const void *dst, u8 bits, u16 flags)
+{
+	struct rtmsg m = { .rtm_family = family,
+			   .rtm_dst_len = bits,
+			   .rtm_table = RT_TABLE_LOCAL,
+			   .rtm_protocol = RTPROT_KERNEL,
+			   .rtm_scope = family == AF_INET ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE,
+			   .rtm_type = RTN_LOCAL };
+
+	nl_begin(b, RTM_NEWROUTE, flags, &m, sizeof(m));
+	nl_attr_u32(b, RTA_TABLE, RT_TABLE_LOCAL);
+	nl_attr(b, RTA_DST, dst, family == AF_INET ? 4 : 16);
+	if (family == AF_INET)
+		nl_attr(b, RTA_PREFSRC, lo4, 4);
+	nl_attr_u32(b, RTA_OIF, LO_INDEX);
+	nl_end(b);
+}
+
+/* The attribute of a request, or NULL. */
+static const void *find_attr(const struct nlmsghdr *h, u32 head, u16 type, u32 *len)
+{
+	u32 off = NLMSG_HDRLEN + NLMSG_ALIGN(head);
+
+	while (off + sizeof(struct rtattr) <= h->nlmsg_len) {
+		const struct rtattr *a = (const void *)((const u8 *)h + off);
+
+		if (a->rta_len < sizeof(*a) || a->rta_len > h->nlmsg_len - off)
+			return NULL;
+		if ((a->rta_type & NLA_TYPE_MASK) == type) {
+			*len = a->rta_len - sizeof(*a);
+			return a + 1;
+		}
+		off += RTA_ALIGN(a->rta_len);
+	}
+	return NULL;
+}
+
+static int get_link(const struct nlmsghdr *h, struct nlbuf *b)
+{
+	const struct ifinfomsg *m = NLMSG_DATA(h);
+	const char *name;
+	u32 len;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return -EINVAL;
+	name = find_attr(h, sizeof(*m), IFLA_IFNAME, &len);
+	if (m->ifi_index ? m->ifi_index != LO_INDEX : name && (len < 2 || kstrncmp(name, "lo", len)))
+		return -ENODEV;
+	if (!m->ifi_index && !name)
+		return -EINVAL;
+	put_link(b, 0);
+	return 0;
+}
+
+static int get_route(const struct nlmsghdr *h, struct nlbuf *b)
+{
+	const struct rtmsg *m = NLMSG_DATA(h);
+	const u8 *dst;
+	u32 len;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return -EINVAL;
+	dst = find_attr(h, sizeof(*m), RTA_DST, &len);
+	if (m->rtm_family == AF_INET && dst && len == 4 && dst[0] == 127)
+		put_route(b, AF_INET, dst, 32, 0);
+	else if (m->rtm_family == AF_INET6 && dst && len == 16 && !memcmp(dst, lo6, 16))
+		put_route(b, AF_INET6, lo6, 128, 0);
+	else
+		return -ENETUNREACH;
+	return 0;
+}
+
+static void dump(u16 type, u8 family, struct nlbuf *b)
+{
+	bool v4 = family == AF_UNSPEC || family == AF_INET, v6 = family == AF_UNSPEC || family == AF_INET6;
+
+	switch (type) {
+	case RTM_GETLINK:
+		put_link(b, NLM_F_MULTI);
+		break;
+	case RTM_GETADDR:
+		if (v4)
+			put_addr(b, AF_INET);
+		if (v6)
+			put_addr(b, AF_INET6);
+		break;
+	case RTM_GETROUTE:
+		if (v4) {
+			put_route(b, AF_INET, net4, 8, NLM_F_MULTI);
+			put_route(b, AF_INET, lo4, 32, NLM_F_MULTI);
+		}
+		if (v6)
+			put_route(b, AF_INET6, lo6, 128, NLM_F_MULTI);
+		break;
+	}
+}
+
+int route_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, bool *dumped)
+{
+	u16 type = h->nlmsg_type;
+	u8 family = h->nlmsg_len > NLMSG_HDRLEN ? *(const u8 *)NLMSG_DATA(h) : AF_UNSPEC;
+
+	if (type < RTM_BASE || type > RTM_MAX)
+		return -EOPNOTSUPP;
+	/* Each kind has four messages: NEW, DEL, GET, SET. */
+	if ((type & 3) != (RTM_GETLINK & 3))
+		return capable(CAP_NET_ADMIN) ? -EOPNOTSUPP : -EPERM;
+	if ((h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP || (h->nlmsg_flags & NLM_F_ROOT)) {
+		dump(type, family, b);
+		*dumped = true;
+		return 0;
+	}
+	switch (type) {
+	case RTM_GETLINK:
+		return get_link(h, b);
+	case RTM_GETROUTE:
+		return get_route(h, b);
+	}
+	return -EOPNOTSUPP;
+}
