@@ -14,11 +14,18 @@ static struct {
 	u32 *links; /* of the free ones */
 } region;
 
+static void *reserve(u64 size)
+{
+	s64 ret = sys_call6(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return ret < 0 ? NULL : (void *)ret;
+}
+
 int kstack_init(void)
 {
-	char *base = sys_reserve((KSTACKS_MAX + 1) * KSTACK_SIZE);
+	char *base = reserve((KSTACKS_MAX + 1) * KSTACK_SIZE);
 
-	region.links = sys_reserve(KSTACKS_MAX * sizeof(u32));
+	region.links = reserve(KSTACKS_MAX * sizeof(u32));
 	if (!base || !region.links)
 		return -ENOMEM;
 	region.base = (char *)ALIGN_UP((u64)base, KSTACK_SIZE);

@@ -5,7 +5,6 @@
 #include <asm/errno.h>
 #include <asm/signal.h>
 #include <asm/unistd.h>
-#include <linux/mman.h>
 #include <linux/ptrace.h>
 
 #include "base/types.h"
@@ -36,17 +35,6 @@ static inline s64 sys6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 #ifndef PTRACE_SYSEMU
 #define PTRACE_SYSEMU 31
 #define PTRACE_SYSEMU_SINGLESTEP 32
-/* Address space for a large table, filled page by page as it is used: no huge pages (madvise(2)). NULL: none. */
-static inline void *sys_reserve(u64 size)
-{
-	s64 ret = sys_call6(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (ret < 0)
-		return NULL;
-	sys_call3(__NR_madvise, ret, size, MADV_NOHUGEPAGE);
-	return (void *)ret;
-}
-
 #endif
 #define WAIT_ALL_CLONES 0x40000000 /* __WALL */
 #define KICK_SIGNAL SIGUSR2
@@ -80,16 +68,5 @@ static inline s32 sys_wait(s32 tid)
 }
 static inline bool status_stopped(s32 status) { return status >= 0 && (status & 0xff) == 0x7f; }
 static inline u32 status_signal(s32 status) { return (status >> 8) & 0xff; }
-
-/* Address space for a large table, filled page by page as it is used: no huge pages (madvise(2)). NULL: none. */
-static inline void *sys_reserve(u64 size)
-{
-	s64 ret = sys_call6(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (ret < 0)
-		return NULL;
-	sys_call3(__NR_madvise, ret, size, MADV_NOHUGEPAGE);
-	return (void *)ret;
-}
 
 #endif

@@ -22,12 +22,19 @@ static struct {
 	struct unit *free_slots;
 } pool;
 
+static void *reserve(u64 size)
+{
+	s64 ret = sys_call6(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return ret < 0 ? NULL : (void *)ret;
+}
+
 int units_init(const char **what)
 {
 	s64 ret;
 
-	units = sys_reserve(MAX_UNITS * sizeof(struct unit));
-	stubs = sys_reserve((u64)MAX_UNITS * pt_config.ncpus * sizeof(struct stub));
+	units = reserve(MAX_UNITS * sizeof(struct unit));
+	stubs = reserve((u64)MAX_UNITS * pt_config.ncpus * sizeof(struct stub));
 	*what = "memory for the stub tables";
 	if (!units || !stubs)
 		return -ENOMEM;

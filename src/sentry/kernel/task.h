@@ -61,6 +61,7 @@ struct pid { /* a number and who uses it as what; lives as long as anyone refers
 	s32 nr;
 	struct rb_node node;
 	struct list_head tasks[PIDTYPE_MAX]; /* tasklist_lock; PGID and SID list processes */
+	struct process *process;	     /* whose thread group id it is; tasklist_lock */
 	struct waitq wait;		     /* pidfd pollers */
 };
 struct pid *pid_alloc(s32 want); /* want 0: next free. Sleeps not. ERR_PTR(-EAGAIN/-EEXIST) */
@@ -75,9 +76,9 @@ struct rlimit_val {
 
 struct process { /* a thread group */
 	refcount_t ref;
-	u32 nthreads;		   /* tasklist_lock */
-	struct task *leader;	   /* tasklist_lock */
-	struct list_head threads;  /* of task.thread_node; tasklist_lock */
+	u32 nthreads;		   /* live ones; tasklist_lock */
+	struct task *leader;	   /* tasklist_lock; stays when dead until the process is reaped */
+	struct list_head threads;  /* of task.thread_node, the leader first; tasklist_lock */
 	struct process *parent;	   /* tasklist_lock */
 	struct list_head children; /* of process.sibling */
 	struct list_head sibling;
@@ -110,7 +111,7 @@ struct process { /* a thread group */
 	s32 oom_score_adj;
 	u32 personality;
 	bool dumpable;
-	bool did_exec;
+	bool did_exec, thp_disabled;
 };
 enum { PROC_STOPPED = 1, PROC_CONTINUED = 2, PROC_GROUP_EXIT = 4, PROC_STOP_REPORTED = 8, PROC_CONT_REPORTED = 16,
        PROC_UNKILLABLE = 32, PROC_ZOMBIE = 64 };
@@ -131,10 +132,15 @@ struct task {
 	_Atomic u32 on_cpu;
 	u32 cpu; /* run queue it belongs to */
 	bool on_rq;
-	struct list_head rq_node;
+	bool queued;	      /* in the run queue's tree: runnable, not running */
+	struct rb_node rq_node; /* by vruntime */
 	u64 cpu_mask; /* bit a vCPU */
 	s32 nice, policy, rt_prio;
-	u64 vruntime, slice_start_ns, exec_start_ns;
+	u64 vruntime;	 /* weighted TSC cycles */
+	u64 switched_in; /* TSC when it got the vCPU */
+	u64 exec_start;	 /* TSC up to which vruntime is counted */
+	u64 wake_tsc;	 /* when it last woke another task; 0: not since it slept */
+	u8 handoff;	 /* habit of sleeping soon after waking another: sched.c */
 	_Atomic u32 flags; /* TIF_* */
 	bool is_idle, is_kthread;
 	struct ktimer sleep_timer;
@@ -144,6 +150,7 @@ struct task {
 	struct process *proc;
 	struct list_head thread_node; /* process.threads */
 	struct list_head pid_node;    /* pid->tasks */
+	struct list_head all_node;    /* all_tasks */
 	char comm[TASK_COMM_LEN];     /* sighand->lock to write */
 	refcount_t ref;
 
@@ -152,7 +159,8 @@ struct task {
 	struct mm *mm;
 	struct files *files;
 	struct fs_state *fs;
-	struct sighand *sighand;
+	struct sighand *sighand; /* never NULL in a user task while it is referenced */
+	struct sighand *retired_sighand; /* the table shared before an exec: senders may still hold its lock */
 	struct cred *cred; /* read through current; others under alloc_lock */
 	struct nsproxy *ns;
 
@@ -167,7 +175,7 @@ struct task {
 	siginfo_t_k *last_siginfo;
 
 	/* exit and threads */
-	u64 clear_child_tid;
+	u64 set_child_tid, clear_child_tid;
 	u64 robust_list;
 	struct list_head pi_held; /* futex.c */
 	struct vfork_done *vfork_done;
@@ -187,12 +195,14 @@ struct task {
 	u64 min_flt, maj_flt, nvcsw, nivcsw;
 	u64 timer_slack_ns;
 	u64 rseq_addr;
-	u32 rseq_len, rseq_sig;
+	u32 rseq_len, rseq_sig, rseq_cpu;
 	void *seccomp;
 	s32 ioprio;
 	u32 mempolicy; /* set_mempolicy(2) */
 	u64 mempolicy_nodes;
+	bool sched_reset_on_fork;
 	bool in_execve, memfault_nested;
+	bool files_shared; /* with another process: exec takes a copy */
 };
 /* task.flags */
 enum { TIF_SIGPENDING = 1, TIF_RESCHED = 2, TIF_NOTIFY_RESUME = 4, TIF_SINGLESTEP = 8, TIF_SYSCALL_TRACE = 16,
@@ -210,9 +220,18 @@ static inline struct task *current_task(void)
 #define KSTACK_TOP(base) ((u64)(base) + KSTACK_SIZE - 32) /* 16-aligned; the word at base+SIZE-16 holds the task */
 
 extern spinlock_t tasklist_lock;
+extern struct list_head all_tasks; /* every thread, of task.all_node; tasklist_lock */
 
 static inline struct task *task_get(struct task *t) { refcount_inc(&t->ref); return t; }
 void task_put(struct task *t);
+/* CPU time of all its threads, dead ones too, in ns. Takes tasklist_lock. */
+void process_cputime(struct process *p, u64 *utime, u64 *stime);
+/* The smallest thread group id >= nr, 0: none; the last number given out (for /proc). */
+s32 pid_next_process(s32 nr);
+s32 pid_last(void);
+extern u32 nr_threads;		     /* tasklist_lock */
+extern struct process *init_process; /* number 1 */
+extern struct process kernel_process; /* of sentry-only tasks; parent of process 1 */
 struct task *find_task_get(s32 tid); /* any live thread, with a reference; NULL */
 struct process *find_process_get(s32 tgid);
 struct process *process_get(struct process *p);

@@ -1,0 +1,429 @@
+/*
+ * Credentials: credentials(7), capabilities(7). A struct cred never changes once it is in task->cred; a change makes a copy,
+ * alters it and puts it in place.
+ */
+#include <linux/capability.h>
+#include <linux/errno.h>
+#include <linux/limits.h>
+#include <linux/securebits.h>
+
+#include "base/string.h"
+#include "sentry/kernel/task_internal.h"
+#include "sentry/mm/mm.h"
+#include "sentry/sys/syscall.h"
+
+#define NO_ID (~0u)
+
+struct cred *cred_get(struct cred *c)
+{
+	refcount_inc(&c->ref);
+	return c;
+}
+
+void cred_put(struct cred *c)
+{
+	if (c && refcount_dec_and_test(&c->ref)) {
+		kfree(c->groups);
+		kfree(c);
+	}
+}
+
+struct cred *cred_alloc_init(u32 uid, u32 gid)
+{
+	struct cred *c = kzalloc(sizeof(*c));
+
+	if (!c)
+		return NULL;
+	refcount_set(&c->ref, 1);
+	c->uid = c->euid = c->suid = c->fsuid = uid;
+	c->gid = c->egid = c->sgid = c->fsgid = gid;
+	c->bset = CAP_ALL;
+	if (uid == 0)
+		c->permitted = c->effective = CAP_ALL;
+	return c;
+}
+
+struct cred *prepare_creds(void)
+{
+	const struct cred *old = current->cred;
+	struct cred *c = kmalloc(sizeof(*c));
+
+	if (!c)
+		return NULL;
+	*c = *old;
+	refcount_set(&c->ref, 1);
+	if (old->ngroups) {
+		c->groups = kmalloc(old->ngroups * sizeof(u32));
+		if (!c->groups) {
+			kfree(c);
+			return NULL;
+		}
+		memcpy(c->groups, old->groups, old->ngroups * sizeof(u32));
+	}
+	return c;
+}
+
+void commit_creds(struct cred *c)
+{
+	struct task *t = current;
+	struct cred *old = t->cred;
+
+	if (c->euid != old->euid || c->egid != old->egid || c->fsuid != old->fsuid || c->fsgid != old->fsgid ||
+	    c->permitted & ~old->permitted) {
+		t->proc->dumpable = false;
+		t->pdeath_signal = 0;
+	}
+	spin_lock(&t->alloc_lock);
+	t->cred = c;
+	spin_unlock(&t->alloc_lock);
+	cred_put(old);
+}
+
+bool capable(int cap)
+{
+	return current->cred->effective >> cap & 1;
+}
+
+bool in_group(const struct cred *c, u32 gid)
+{
+	u32 lo = 0, hi = c->ngroups;
+
+	if (c->fsgid == gid)
+		return true;
+	while (lo < hi) {
+		u32 mid = (lo + hi) / 2;
+
+		if (c->groups[mid] == gid)
+			return true;
+		if (c->groups[mid] < gid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+/* ---- changes of user ids and what they do to capabilities ---- */
+
+/* capabilities(7), "Effect of user ID changes on capabilities". */
+static void fix_caps_after_setuid(struct cred *c, const struct cred *old)
+{
+	bool had_root = old->uid == 0 || old->euid == 0 || old->suid == 0;
+	bool has_root = c->uid == 0 || c->euid == 0 || c->suid == 0;
+
+	if (c->securebits & (1u << SECURE_NO_SETUID_FIXUP))
+		return;
+	if (had_root && !has_root) {
+		if (!(c->securebits & (1u << SECURE_KEEP_CAPS)) && !current->keep_caps)
+			c->permitted = c->effective = 0;
+		c->ambient = 0;
+	}
+	if (old->euid == 0 && c->euid != 0)
+		c->effective = 0;
+	else if (old->euid != 0 && c->euid == 0)
+		c->effective = c->permitted;
+}
+
+#define FS_CAPS                                                                         \
+	(1ull << CAP_CHOWN | 1ull << CAP_MKNOD | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_DAC_READ_SEARCH | \
+	 1ull << CAP_FOWNER | 1ull << CAP_FSETID | 1ull << CAP_LINUX_IMMUTABLE | 1ull << CAP_MAC_OVERRIDE)
+
+static void fix_caps_after_setfsuid(struct cred *c, const struct cred *old)
+{
+	if (c->securebits & (1u << SECURE_NO_SETUID_FIXUP))
+		return;
+	if (old->fsuid == 0 && c->fsuid != 0)
+		c->effective &= ~FS_CAPS;
+	else if (old->fsuid != 0 && c->fsuid == 0)
+		c->effective |= c->permitted & FS_CAPS;
+}
+
+static long finish_setuid(struct cred *c)
+{
+	fix_caps_after_setuid(c, current->cred);
+	commit_creds(c);
+	return 0;
+}
+
+static long refuse(struct cred *c, long err)
+{
+	cred_put(c);
+	return err;
+}
+
+SYSCALL1(setuid, u32, uid)
+{
+	struct cred *c;
+
+	if (uid == NO_ID)
+		return -EINVAL;
+	c = prepare_creds();
+	if (!c)
+		return -ENOMEM;
+	if (capable(CAP_SETUID))
+		c->uid = c->suid = uid;
+	else if (uid != c->uid && uid != c->suid)
+		return refuse(c, -EPERM);
+	c->euid = c->fsuid = uid;
+	return finish_setuid(c);
+}
+
+SYSCALL2(setreuid, u32, ruid, u32, euid)
+{
+	const struct cred *old = current->cred;
+	bool privileged = capable(CAP_SETUID);
+	struct cred *c = prepare_creds();
+
+	if (!c)
+		return -ENOMEM;
+	if (ruid != NO_ID) {
+		if (ruid != old->uid && ruid != old->euid && !privileged)
+			return refuse(c, -EPERM);
+		c->uid = ruid;
+	}
+	if (euid != NO_ID) {
+		if (euid != old->uid && euid != old->euid && euid != old->suid && !privileged)
+			return refuse(c, -EPERM);
+		c->euid = euid;
+	}
+	if (ruid != NO_ID || (euid != NO_ID && euid != old->uid))
+		c->suid = c->euid;
+	c->fsuid = c->euid;
+	return finish_setuid(c);
+}
+
+static bool one_of(u32 id, u32 a, u32 b, u32 c)
+{
+	return id == NO_ID || id == a || id == b || id == c;
+}
+
+SYSCALL3(setresuid, u32, ruid, u32, euid, u32, suid)
+{
+	const struct cred *o = current->cred;
+	struct cred *c;
+
+	if (!capable(CAP_SETUID) && !(one_of(ruid, o->uid, o->euid, o->suid) && one_of(euid, o->uid, o->euid, o->suid) &&
+				      one_of(suid, o->uid, o->euid, o->suid)))
+		return -EPERM;
+	c = prepare_creds();
+	if (!c)
+		return -ENOMEM;
+	c->uid = ruid == NO_ID ? c->uid : ruid;
+	c->euid = euid == NO_ID ? c->euid : euid;
+	c->suid = suid == NO_ID ? c->suid : suid;
+	c->fsuid = c->euid;
+	return finish_setuid(c);
+}
+
+SYSCALL1(setfsuid, u32, uid)
+{
+	const struct cred *o = current->cred;
+	u32 before = o->fsuid;
+	struct cred *c;
+
+	if (uid == NO_ID || !(uid == o->uid || uid == o->euid || uid == o->suid || uid == o->fsuid || capable(CAP_SETUID)))
+		return before;
+	c = prepare_creds();
+	if (!c)
+		return before;
+	c->fsuid = uid;
+	fix_caps_after_setfsuid(c, o);
+	commit_creds(c);
+	return before;
+}
+
+SYSCALL1(setgid, u32, gid)
+{
+	struct cred *c;
+
+	if (gid == NO_ID)
+		return -EINVAL;
+	c = prepare_creds();
+	if (!c)
+		return -ENOMEM;
+	if (capable(CAP_SETGID))
+		c->gid = c->sgid = gid;
+	else if (gid != c->gid && gid != c->sgid)
+		return refuse(c, -EPERM);
+	c->egid = c->fsgid = gid;
+	commit_creds(c);
+	return 0;
+}
+
+SYSCALL2(setregid, u32, rgid, u32, egid)
+{
+	const struct cred *old = current->cred;
+	bool privileged = capable(CAP_SETGID);
+	struct cred *c = prepare_creds();
+
+	if (!c)
+		return -ENOMEM;
+	if (rgid != NO_ID) {
+		if (rgid != old->gid && rgid != old->egid && !privileged)
+			return refuse(c, -EPERM);
+		c->gid = rgid;
+	}
+	if (egid != NO_ID) {
+		if (egid != old->gid && egid != old->egid && egid != old->sgid && !privileged)
+			return refuse(c, -EPERM);
+		c->egid = egid;
+	}
+	if (rgid != NO_ID || (egid != NO_ID && egid != old->gid))
+		c->sgid = c->egid;
+	c->fsgid = c->egid;
+	commit_creds(c);
+	return 0;
+}
+
+SYSCALL3(setresgid, u32, rgid, u32, egid, u32, sgid)
+{
+	const struct cred *o = current->cred;
+	struct cred *c;
+
+	if (!capable(CAP_SETGID) && !(one_of(rgid, o->gid, o->egid, o->sgid) && one_of(egid, o->gid, o->egid, o->sgid) &&
+				      one_of(sgid, o->gid, o->egid, o->sgid)))
+		return -EPERM;
+	c = prepare_creds();
+	if (!c)
+		return -ENOMEM;
+	c->gid = rgid == NO_ID ? c->gid : rgid;
+	c->egid = egid == NO_ID ? c->egid : egid;
+	c->sgid = sgid == NO_ID ? c->sgid : sgid;
+	c->fsgid = c->egid;
+	commit_creds(c);
+	return 0;
+}
+
+SYSCALL1(setfsgid, u32, gid)
+{
+	const struct cred *o = current->cred;
+	u32 before = o->fsgid;
+	struct cred *c;
+
+	if (gid == NO_ID || !(gid == o->gid || gid == o->egid || gid == o->sgid || gid == o->fsgid || capable(CAP_SETGID)))
+		return before;
+	c = prepare_creds();
+	if (!c)
+		return before;
+	c->fsgid = gid;
+	commit_creds(c);
+	return before;
+}
+
+/* ---- reading ---- */
+
+SYSCALL0(getuid)
+{
+	return current->cred->uid;
+}
+
+SYSCALL0(geteuid)
+{
+	return current->cred->euid;
+}
+
+SYSCALL0(getgid)
+{
+	return current->cred->gid;
+}
+
+SYSCALL0(getegid)
+{
+	return current->cred->egid;
+}
+
+static long put_three(u64 a, u32 va, u64 b, u32 vb, u64 c, u32 vc)
+{
+	return put_user(va, a) || put_user(vb, b) || put_user(vc, c) ? -EFAULT : 0;
+}
+
+SYSCALL3(getresuid, u64, r, u64, e, u64, s)
+{
+	const struct cred *c = current->cred;
+
+	return put_three(r, c->uid, e, c->euid, s, c->suid);
+}
+
+SYSCALL3(getresgid, u64, r, u64, e, u64, s)
+{
+	const struct cred *c = current->cred;
+
+	return put_three(r, c->gid, e, c->egid, s, c->sgid);
+}
+
+/* ---- supplementary groups ---- */
+
+SYSCALL2(getgroups, s32, size, u64, ulist)
+{
+	const struct cred *c = current->cred;
+
+	if (size < 0)
+		return -EINVAL;
+	if (size) {
+		if ((u32)size < c->ngroups)
+			return -EINVAL;
+		if (c->ngroups && copy_to_user(ulist, c->groups, c->ngroups * sizeof(u32)))
+			return -EFAULT;
+	}
+	return c->ngroups;
+}
+
+/* Heap sort: bounded time and no stack, whatever the application passes. */
+static void sift(u32 *a, u32 root, u32 n)
+{
+	for (u32 child; (child = 2 * root + 1) < n; root = child) {
+		u32 v;
+
+		if (child + 1 < n && a[child] < a[child + 1])
+			child++;
+		if (a[root] >= a[child])
+			return;
+		v = a[root];
+		a[root] = a[child];
+		a[child] = v;
+	}
+}
+
+static void sort_groups(u32 *a, u32 n)
+{
+	for (u32 i = n / 2; i-- > 0;)
+		sift(a, i, n);
+	for (u32 end = n; end-- > 1;) {
+		u32 v = a[0];
+
+		a[0] = a[end];
+		a[end] = v;
+		sift(a, 0, end);
+	}
+}
+
+SYSCALL2(setgroups, s32, n, u64, ulist)
+{
+	struct cred *c;
+	u32 *groups = NULL;
+
+	if (!capable(CAP_SETGID))
+		return -EPERM;
+	if ((u32)n > NGROUPS_MAX)
+		return -EINVAL;
+	if (n) {
+		groups = kmalloc((u32)n * sizeof(u32));
+		if (!groups)
+			return -ENOMEM;
+		if (copy_from_user(groups, ulist, (u32)n * sizeof(u32))) {
+			kfree(groups);
+			return -EFAULT;
+		}
+		sort_groups(groups, (u32)n);
+	}
+	c = prepare_creds();
+	if (!c) {
+		kfree(groups);
+		return -ENOMEM;
+	}
+	kfree(c->groups);
+	c->groups = groups;
+	c->ngroups = (u32)n;
+	commit_creds(c);
+	return 0;
+}

@@ -1,0 +1,286 @@
+/*
+ * Death of threads and processes. A thread gives up what it shares, leaves its group, and its vCPU; the last one makes the
+ * process a zombie until its parent has waited for it (wait4.c). A dead leader stays listed until then.
+ */
+#include <asm/signal.h>
+
+#include "base/log.h"
+#include "fs/dev/tty.h"
+#include "sentry/kernel/futex.h"
+#include "sentry/kernel/sched.h"
+#include "sentry/kernel/task_internal.h"
+#include "sentry/mm/mm.h"
+#include "sentry/sys/syscall.h"
+#include "sentry/trace/trace.h"
+#include "sentry/vfs/vfs.h"
+
+long sys_sync(const struct sysargs *args);
+
+/* ---- giving things up ---- */
+
+/* set_tid_address(2): other threads are told by a zero and a futex wake; vfork's parent gets its memory back. */
+void leave_mm(struct task *t)
+{
+	struct mm *mm = t->mm;
+
+	futex_exit_task(t);
+	if (t->clear_child_tid && atomic_load(&mm->users) > 1) {
+		put_user((u32)0, t->clear_child_tid);
+		futex_wake_user(t->clear_child_tid, 1);
+	}
+	t->clear_child_tid = 0;
+	vfork_done_signal(t);
+}
+
+static void exit_mm(struct task *t)
+{
+	struct mm *mm = t->mm;
+
+	if (!mm)
+		return;
+	leave_mm(t);
+	if (mm->hiwater_rss > t->proc->maxrss)
+		t->proc->maxrss = mm->hiwater_rss;
+	platform->switch_out(&t->ctx);
+	spin_lock(&t->alloc_lock);
+	t->mm = NULL;
+	spin_unlock(&t->alloc_lock);
+	mm_users_put(mm);
+}
+
+static void exit_files(struct task *t)
+{
+	struct files *files = t->files;
+	struct fs_state *fs = t->fs;
+
+	spin_lock(&t->alloc_lock);
+	t->files = NULL;
+	t->fs = NULL;
+	spin_unlock(&t->alloc_lock);
+	if (files)
+		files_put(files);
+	if (fs)
+		fs_state_put(fs);
+}
+
+/* ---- the process ---- */
+
+static struct process *find_reaper(struct process *dead)
+{
+	struct process *p = dead->parent;
+
+	if (dead->has_child_subreaper)
+		for (; p && p != init_process && p != &kernel_process; p = p->parent)
+			if (p->is_subreaper && p->nthreads)
+				return p;
+	return init_process;
+}
+
+static void send_pdeath_signals(struct process *p)
+{
+	struct task *t;
+
+	list_for_each(t, &p->threads, thread_node)
+		if (t->pdeath_signal)
+			send_signal_task(t, t->pdeath_signal, SEND_SIG_NOINFO);
+}
+
+/* Zombies that nobody will wait for go onto `dead`, to be put without the lock. */
+static void reap_if_ignored(struct process *p, struct list_head *dead)
+{
+	if (!parent_ignores_sigchld(p))
+		return;
+	process_unlink(p);
+	detach_task(p->leader);
+	list_add_tail(&p->sibling, dead);
+}
+
+static void reparent_children(struct process *p, struct list_head *dead)
+{
+	struct process *reaper = find_reaper(p), *child, *tmp;
+
+	list_for_each_safe(child, tmp, &p->children, sibling) {
+		send_pdeath_signals(child);
+		child->parent = reaper;
+		child->exit_signal = SIGCHLD;
+		list_move_tail(&child->sibling, &reaper->children);
+		if (child->flags & PROC_ZOMBIE) {
+			notify_parent_exit(child);
+			reap_if_ignored(child, dead);
+		}
+	}
+}
+
+static void put_dead(struct list_head *dead)
+{
+	struct process *p, *tmp;
+
+	list_for_each_safe(p, tmp, dead, sibling) {
+		list_del(&p->sibling);
+		process_release(p);
+	}
+}
+
+/* A reaped process: the references that being listed meant. */
+void process_release(struct process *p)
+{
+	struct task *leader = p->leader;
+
+	wake_up_all(&p->tgid->wait);
+	process_put(p);
+	task_put(leader);
+}
+
+/* Stopped groups that lose their last tie to the session are woken: setpgid(2), _exit(2). */
+static void hang_up_orphans(struct pid *const *groups, u32 n)
+{
+	for (u32 i = 0; i < n; i++) {
+		if (pgrp_orphaned(groups[i]) && pgrp_has_stopped(groups[i])) {
+			send_signal_pgrp(groups[i], SIGHUP, SEND_SIG_PRIV);
+			send_signal_pgrp(groups[i], SIGCONT, SEND_SIG_PRIV);
+		}
+		pid_put(groups[i]);
+	}
+}
+
+bool pgrp_has_stopped(struct pid *pgrp)
+{
+	struct list_head *n;
+	bool stopped = false;
+
+	spin_lock(&tasklist_lock);
+	for (n = pgrp->tasks[PIDTYPE_PGID].next; n != &pgrp->tasks[PIDTYPE_PGID]; n = n->next)
+		stopped |= container_of(n, struct process, pgid_node)->flags & PROC_STOPPED;
+	spin_unlock(&tasklist_lock);
+	return stopped;
+}
+
+/* Groups that this death may orphan: its own, and those of its children in the same session. tasklist_lock held. */
+#define ORPHAN_MAX 16
+static u32 collect_groups(struct process *p, struct pid **groups)
+{
+	struct process *child;
+	u32 n = 0;
+
+	groups[n++] = pid_get(p->pgid);
+	list_for_each(child, &p->children, sibling)
+		if (child->sid == p->sid && child->pgid != p->pgid && n < ORPHAN_MAX && child->pgid != groups[n - 1])
+			groups[n++] = pid_get(child->pgid);
+	return n;
+}
+
+/* Process 1 is the sandbox's command: when it ends everything ends, with its status. */
+static __noreturn void exit_sandbox(s32 code)
+{
+	struct hc_exit req = { .status = (u32)code >> 8 & 0xff, .signal = (u32)(code & 0x7f) };
+
+	stats_report(&req.stats_off, &req.stats_len);
+	hostcall(HC_EXIT, &req, sizeof(req));
+	panic("HC_EXIT returned");
+}
+
+static void exit_process(struct task *t)
+{
+	struct process *p = t->proc;
+	struct pid *groups[ORPHAN_MAX];
+	LIST_HEAD(dead);
+	u32 ngroups;
+
+	exit_itimers(p);
+	ktimer_cancel_sync(&p->itimer_real);
+	spin_lock(&tasklist_lock);
+	ngroups = collect_groups(p, groups);
+	reparent_children(p, &dead);
+	spin_lock(&t->sighand->lock);
+	p->flags |= PROC_ZOMBIE;
+	if (!(p->flags & PROC_GROUP_EXIT))
+		p->group_exit_code = p->leader->exit_code;
+	spin_unlock(&t->sighand->lock);
+	notify_parent_exit(p);
+	reap_if_ignored(p, &dead);
+	spin_unlock(&tasklist_lock);
+	wake_up_all(&p->tgid->wait);
+	hang_up_orphans(groups, ngroups);
+	put_dead(&dead);
+}
+
+/* Out of the group. True: it was the last thread. A dead leader stays. */
+static bool leave_group(struct task *t)
+{
+	struct process *p = t->proc;
+	bool last, gone = false;
+
+	spin_lock(&tasklist_lock);
+	last = --p->nthreads == 0;
+	if (t != p->leader) {
+		detach_task(t);
+		gone = true;
+	}
+	if (p->group_exec_task && p->nthreads == 1)
+		wake_up_state(p->group_exec_task, TASK_UNINTERRUPTIBLE | TASK_KILLABLE);
+	spin_unlock(&tasklist_lock);
+	if (gone)
+		task_put(t); /* the scheduler's reference is left */
+	return last;
+}
+
+static bool last_of_group(struct task *t)
+{
+	return READ_ONCE(t->proc->nthreads) == 1;
+}
+
+void do_exit(s32 code)
+{
+	struct task *t = current;
+	bool is_init = t->proc == init_process;
+
+	atomic_fetch_or(&t->flags, TIF_EXITING);
+	t->exit_code = code;
+	if (is_init && last_of_group(t)) {
+		sys_sync(NULL); /* what is dirty of the host's files */
+		exit_sandbox(t->proc->flags & PROC_GROUP_EXIT ? t->proc->group_exit_code : code);
+	}
+	exit_mm(t);
+	exit_files(t);
+	if (last_of_group(t))
+		disassociate_ctty(t->proc, true);
+	ktimer_cancel_sync(&t->sleep_timer);
+	if (leave_group(t))
+		exit_process(t);
+	atomic_store(&t->state, TASK_DEAD);
+	schedule();
+	panic("a dead task ran");
+}
+
+void do_group_exit(s32 code)
+{
+	struct task *t = current;
+	struct process *p = t->proc;
+
+	spin_lock(&t->sighand->lock);
+	if (p->flags & PROC_GROUP_EXIT) {
+		code = p->group_exit_code;
+	} else if (!p->group_exec_task) { /* an exec wants the others dead, not the process */
+		p->flags |= PROC_GROUP_EXIT;
+		p->group_exit_code = code;
+		zap_other_threads(t);
+	}
+	spin_unlock(&t->sighand->lock);
+	do_exit(code);
+}
+
+SYSCALL1(exit, s32, status)
+{
+	do_exit((status & 0xff) << 8);
+}
+
+SYSCALL1(exit_group, s32, status)
+{
+	do_group_exit((status & 0xff) << 8);
+}
+
+SYSCALL1(set_tid_address, u64, addr)
+{
+	current->clear_child_tid = addr;
+	return task_tid(current);
+}

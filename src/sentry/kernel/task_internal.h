@@ -1,0 +1,51 @@
+/* Between the files that make up tasks and processes: task.c fork.c exit.c wait4.c exec.c sched.c. */
+#ifndef SENTRY_TASK_INTERNAL_H
+#define SENTRY_TASK_INTERNAL_H
+
+#include "sentry/kernel/task.h"
+
+/* Flags that keep a task from entering user mode until user_task_loop() has dealt with them. */
+#define TIF_EXIT_WORK (TIF_SIGPENDING | TIF_RESCHED | TIF_NOTIFY_RESUME)
+
+struct vfork_done {
+	refcount_t ref;
+	bool done;
+	struct waitq q;
+};
+void vfork_done_signal(struct task *t); /* the child gave up its parent's memory */
+
+/* ---- task.c ---- */
+void task_init(void);
+struct task *task_alloc(void); /* kernel stack, FPU area, references of 2: the caller's and the scheduler's */
+struct task *task_alloc_idle(u32 cpu);
+void task_free_unstarted(struct task *t);
+void task_gone(struct task *t); /* the scheduler has left its stack for good */
+
+struct process *process_alloc(void);
+/* Put a task into its thread group and the process into its parent, group and session. tasklist_lock. */
+void attach_task(struct task *t, struct process *p);
+void attach_process(struct process *p, struct process *parent, struct pid *pgid, struct pid *sid);
+void detach_task(struct task *t);
+void process_set_pgid(struct process *p, struct pid *pgid); /* consumes a reference; tasklist_lock */
+void process_set_sid(struct process *p, struct pid *sid);
+/* Waited for (or nobody will): unlink a zombie. tasklist_lock held; the caller process_put()s afterwards. */
+void process_unlink(struct process *p);
+
+/* ---- sched.c ---- */
+void sched_set_nice(struct task *t, s32 nice);
+
+/* ---- fork.c ---- */
+struct task *fork_init_task(void (*fn)(void *), void *arg);
+
+/* ---- exit.c ---- */
+void leave_mm(struct task *t);		  /* exit and exec, before current->mm goes */
+void process_release(struct process *p);  /* after process_unlink() and detach_task(p->leader), without locks */
+bool pgrp_has_stopped(struct pid *pgrp);  /* takes tasklist_lock */
+
+/* ---- accounting ---- */
+void process_cputime_locked(struct process *p, u64 *utime, u64 *stime);
+
+/* ---- cred.c ---- */
+struct cred *cred_alloc_init(u32 uid, u32 gid);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * Timers: a tree a vCPU, ordered by expiry. A timer is queued on the vCPU that starts it and run by that vCPU, so no vCPU
+ * ever has to tell another about an earlier deadline. The host's timer is only set when user code is about to run and
+ * the earliest deadline moved forward; it is never cleared, a kick too many is cheaper.
+ */
+#include "sentry/kernel/timer.h"
+
+#include "base/lock.h"
+#include "base/log.h"
+#include "hostcall.h"
+#include "sentry/kernel/sched.h"
+#include "sentry/kernel/task.h"
+
+enum { KT_IDLE, KT_QUEUED };
+
+/* The host may kick that much before the time asked for. */
+#define HOST_TIMER_SLACK_NS (50 * NSEC_PER_USEC)
+
+struct timer_base {
+	spinlock_t lock;
+	struct rb_root tree;
+	struct ktimer *first;
+	struct ktimer *running;
+	u64 next; /* first->expires or ~0ull; written under the lock, read without */
+	u64 host_deadline; /* what HC_TIMER_SET was told; ~0ull: nothing pending. This vCPU's own */
+} __attribute__((aligned(64)));
+
+static struct timer_base bases[MAX_CPUS];
+static u32 nbases;
+
+void timers_init(u32 ncpus)
+{
+	nbases = ncpus;
+	for (u32 i = 0; i < ncpus; i++)
+		bases[i].host_deadline = bases[i].next = ~0ull;
+}
+
+void ktimer_init(struct ktimer *t, void (*fn)(struct ktimer *t))
+{
+	*t = (struct ktimer){ .fn = fn };
+}
+
+static struct timer_base *lock_base(struct ktimer *t)
+{
+	for (;;) {
+		u32 cpu = READ_ONCE(t->cpu);
+		struct timer_base *b = &bases[cpu];
+
+		spin_lock(&b->lock);
+		if (likely(t->cpu == cpu))
+			return b;
+		spin_unlock(&b->lock);
+	}
+}
+
+static void enqueue(struct timer_base *b, struct ktimer *t)
+{
+	struct rb_node **link = &b->tree.node, *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		link = t->expires < container_of(parent, struct ktimer, node)->expires ? &parent->left : &parent->right;
+	}
+	rb_link_node(&t->node, parent, link);
+	rb_insert(&t->node, &b->tree, NULL);
+	if (!b->first || t->expires < b->first->expires) {
+		b->first = t;
+		WRITE_ONCE(b->next, t->expires);
+	}
+	t->state = KT_QUEUED;
+}
+
+static void dequeue(struct timer_base *b, struct ktimer *t)
+{
+	if (b->first == t) {
+		struct rb_node *n = rb_next(&t->node);
+
+		b->first = n ? container_of(n, struct ktimer, node) : NULL;
+		WRITE_ONCE(b->next, n ? b->first->expires : ~0ull);
+	}
+	rb_erase(&t->node, &b->tree, NULL);
+	t->state = KT_IDLE;
+}
+
+void ktimer_start(struct ktimer *t, u64 expires_ns)
+{
+	u32 cpu = this_cpu_id();
+	struct timer_base *b;
+
+	for (;;) {
+		b = lock_base(t);
+		if (t->state == KT_QUEUED)
+			dequeue(b, t);
+		if (t->cpu == cpu)
+			break;
+		t->cpu = cpu;
+		spin_unlock(&b->lock);
+	}
+	t->expires = expires_ns;
+	enqueue(b, t);
+	spin_unlock(&b->lock);
+}
+
+bool ktimer_cancel(struct ktimer *t)
+{
+	struct timer_base *b = lock_base(t);
+	bool was = t->state == KT_QUEUED;
+
+	if (was)
+		dequeue(b, t);
+	spin_unlock(&b->lock);
+	return was;
+}
+
+static bool timer_running(const struct ktimer *t)
+{
+	for (u32 i = 0; i < nbases; i++)
+		if (READ_ONCE(bases[i].running) == t)
+			return true;
+	return false;
+}
+
+bool ktimer_cancel_sync(struct ktimer *t)
+{
+	bool was = false;
+
+	for (;;) {
+		was |= ktimer_cancel(t);
+		if (!timer_running(t))
+			break;
+		while (timer_running(t))
+			hostcall(HC_YIELD, NULL, 0);
+	}
+	return was;
+}
+
+u64 timers_run(void)
+{
+	struct timer_base *b = &bases[this_cpu_id()];
+	struct ktimer *t;
+	u64 now;
+
+	if (READ_ONCE(b->next) == ~0ull && b->host_deadline == ~0ull)
+		return ~0ull;
+	now = clock_mono_ns();
+	if (b->host_deadline <= now + HOST_TIMER_SLACK_NS)
+		b->host_deadline = ~0ull;
+	spin_lock(&b->lock);
+	while ((t = b->first) && t->expires <= now) {
+		dequeue(b, t);
+		WRITE_ONCE(b->running, t);
+		spin_unlock(&b->lock);
+		t->fn(t);
+		spin_lock(&b->lock);
+		WRITE_ONCE(b->running, NULL);
+	}
+	spin_unlock(&b->lock);
+	return READ_ONCE(b->next);
+}
+
+void timers_program(void)
+{
+	struct timer_base *b = &bases[this_cpu_id()];
+	struct hc_wait req = { .cpu = this_cpu_id(), .deadline_ns = READ_ONCE(b->next) };
+
+	/* Only this vCPU adds timers here: others can but cancel, and then the kick is one too many. */
+	if (likely(req.deadline_ns >= b->host_deadline))
+		return;
+	b->host_deadline = req.deadline_ns;
+	hostcall(HC_TIMER_SET, &req, sizeof(req));
+}
