@@ -1,5 +1,6 @@
 #include "mm_fake.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,88 +17,128 @@ char *direct_map;
 const struct platform_ops *platform;
 struct boot_params *boot_params;
 enum log_level log_level = LOG_ERR;
-static struct task *task;
+static struct process process;
+static struct cred cred;
 
-/* ---- a TLB: what the CPU may still use until it is flushed ---- */
+/* ---- a TLB a vCPU: what the CPU may still use until it is flushed ---- */
 
 #define TLB_SIZE 4096u
-static struct tlb_entry {
-	struct mm *mm;
-	u64 va, pte;
-} tlb[TLB_SIZE];
+static struct tlb {
+	spinlock_t lock; /* held while a translation is used, so that a flush waits for that */
+	struct tlb_entry {
+		struct mm *mm;
+		u64 va, pte;
+	} entry[TLB_SIZE];
+} tlbs[FAKE_CPUS];
 
-static struct tlb_entry *tlb_slot(struct mm *mm, u64 va)
+static struct tlb_entry *tlb_slot(struct tlb *tlb, struct mm *mm, u64 va)
 {
-	return &tlb[((va >> PAGE_SHIFT) ^ ((u64)mm >> 6)) % TLB_SIZE];
+	return &tlb->entry[((va >> PAGE_SHIFT) ^ ((u64)mm >> 6)) % TLB_SIZE];
 }
 
 static int as_create(struct mm *mm) { (void)mm; return 0; }
 static int as_fork(struct mm *parent, struct mm *child) { (void)parent; (void)child; return 0; }
-static void drop(struct mm *mm, u64 start, u64 end)
+
+static void as_flush(struct mm *mm, u64 start, u64 end, int prot)
 {
-	for (u32 i = 0; i < TLB_SIZE; i++)
-		if (tlb[i].mm == mm && tlb[i].va >= start && tlb[i].va < end)
-			tlb[i].mm = NULL;
+	(void)prot;
+	for (u32 cpu = 0; cpu < FAKE_CPUS; cpu++) {
+		struct tlb *tlb = &tlbs[cpu];
+
+		spin_lock(&tlb->lock);
+		if (end - start <= TLB_SIZE * PAGE_SIZE / 8) {
+			for (u64 va = start & PAGE_MASK; va < end; va += PAGE_SIZE) {
+				struct tlb_entry *e = tlb_slot(tlb, mm, va);
+
+				if (e->mm == mm && e->va == va)
+					e->mm = NULL;
+			}
+		} else {
+			for (u32 i = 0; i < TLB_SIZE; i++)
+				if (tlb->entry[i].mm == mm && tlb->entry[i].va >= start && tlb->entry[i].va < end)
+					tlb->entry[i].mm = NULL;
+		}
+		spin_unlock(&tlb->lock);
+	}
 }
-static void as_destroy(struct mm *mm) { drop(mm, 0, ~0ull); }
+
+static void as_destroy(struct mm *mm) { as_flush(mm, 0, ~0ull & PAGE_MASK, -1); }
+
 static void as_fill(struct mm *mm, u64 addr, u64 pa, u64 n, u32 prot)
 {
+	struct tlb *tlb = &tlbs[this_cpu_id()];
+
+	BUG_ON(!spin_is_locked(&mm->pt_lock));
+	spin_lock(&tlb->lock);
 	for (u64 i = 0; i < n; i++) {
 		u64 va = addr + i * PAGE_SIZE, *pte = pt_lookup(mm, va);
 
 		if (!pte || pte_pa(*pte) != pa + i * PAGE_SIZE || pte_prot(*pte) != prot)
 			panic("as_fill is not what the page table says");
-		*tlb_slot(mm, va) = (struct tlb_entry){ mm, va, *pte };
+		*tlb_slot(tlb, mm, va) = (struct tlb_entry){ mm, va, *pte };
 	}
-}
-static void as_flush(struct mm *mm, u64 start, u64 end, int prot)
-{
-	(void)prot;
-	drop(mm, start, end);
+	spin_unlock(&tlb->lock);
 }
 
-static int walk(struct mm *mm, u64 va, bool write, u64 **word)
+/* Load the translation if the table has one that allows the access. */
+static void tlb_load(struct tlb *tlb, struct mm *mm, u64 va)
 {
-	struct tlb_entry *e = tlb_slot(mm, va & PAGE_MASK);
+	u64 *pte;
+
+	spin_lock(&mm->pt_lock);
+	pte = pt_lookup(mm, va);
+	if (pte && pte_present(*pte)) {
+		spin_lock(&tlb->lock);
+		*tlb_slot(tlb, mm, va) = (struct tlb_entry){ mm, va, *pte };
+		spin_unlock(&tlb->lock);
+	}
+	spin_unlock(&mm->pt_lock);
+}
+
+static bool tlb_access(struct tlb *tlb, struct mm *mm, u64 va, bool write, u64 *value)
+{
+	struct tlb_entry *e = tlb_slot(tlb, mm, va & PAGE_MASK);
+	bool ok = false;
+
+	spin_lock(&tlb->lock);
+	if (e->mm == mm && e->va == (va & PAGE_MASK) && pte_present(e->pte) && (!write || (e->pte & PTE_W))) {
+		u64 *word = (u64 *)((char *)pa_to_va(pte_pa(e->pte)) + (va & ~PAGE_MASK));
+
+		if (write)
+			*word = *value;
+		else
+			*value = *word;
+		ok = true;
+	}
+	spin_unlock(&tlb->lock);
+	return ok;
+}
+
+static int user_access(struct mm *mm, u64 va, bool write, u64 *value)
+{
+	struct tlb *tlb = &tlbs[this_cpu_id()];
 	int sig, code;
 
-	for (int tries = 0; tries < 8; tries++) {
-		u64 *pte = pt_lookup(mm, va);
-
-		if ((e->mm != mm || e->va != (va & PAGE_MASK) || (write && !(e->pte & PTE_W))) && pte && pte_present(*pte))
-			*e = (struct tlb_entry){ mm, va & PAGE_MASK, *pte };
-		if (e->mm == mm && e->va == (va & PAGE_MASK) && pte_present(e->pte) && (!write || (e->pte & PTE_W))) {
-			*word = (u64 *)((char *)pa_to_va(pte_pa(e->pte)) + (va & ~PAGE_MASK));
+	for (int tries = 0; tries < 1000; tries++) {
+		if (tlb_access(tlb, mm, va, write, value))
 			return 0;
-		}
+		tlb_load(tlb, mm, va & PAGE_MASK);
+		if (tlb_access(tlb, mm, va, write, value))
+			return 0;
 		if (mm_fault(mm, va, PF_USER | (write ? PF_WRITE : 0), &sig, &code))
 			return sig;
 	}
-	u64 *pte = pt_lookup(mm, va);
-	struct vma *vma = vma_find(mm, va);
-
-	panic("a fault at %lx does not go away: entry %lx, VMA %lx flags %x prot %x", va, pte ? *pte : 0, vma->start, vma->flags,
-	      vma->prot);
+	panic("a fault at %lx does not go away", va);
 }
 
 int fake_write(struct mm *mm, u64 va, u64 value)
 {
-	u64 *word;
-	int sig = walk(mm, va, true, &word);
-
-	if (!sig)
-		*word = value;
-	return sig;
+	return user_access(mm, va, true, &value);
 }
 
 int fake_read(struct mm *mm, u64 va, u64 *value)
 {
-	u64 *word;
-	int sig = walk(mm, va, false, &word);
-
-	if (!sig)
-		*value = *word;
-	return sig;
+	return user_access(mm, va, false, value);
 }
 
 static const struct platform_ops fake_platform = {
@@ -121,7 +162,7 @@ s64 hostcall(u32 nr, void *req, size_t len)
 
 /* ---- tasks ---- */
 
-u32 this_cpu_id(void) { return 0; }
+u32 this_cpu_id(void) { return current->cpu; }
 u64 rlimit(u32 which) { (void)which; return ~0ull; }
 bool capable(int cap) { (void)cap; return true; }
 bool in_group(const struct cred *c, u32 gid) { (void)c; (void)gid; return true; }
@@ -137,23 +178,57 @@ s32 next_tgid(s32 from) { (void)from; return 0; }
 long send_signal_process(struct process *p, int sig, siginfo_t_k *info) { (void)p; (void)sig; (void)info; return 0; }
 u64 clock_real_ns(void) { return 0; }
 
-/* ---- locks without anyone to wait for ---- */
+/* ---- locks: waiting is trying again ---- */
 
 void waitq_init(struct waitq *q) { list_init(&q->waiters); }
 void prepare_to_wait(struct waitq *q, struct waiter *w, enum task_state s) { (void)q; (void)w; (void)s; }
 void finish_wait(struct waitq *q, struct waiter *w) { (void)q; (void)w; }
 void wake_up_key(struct waitq *q, u32 key, int n) { (void)q; (void)key; (void)n; }
-bool schedule_until(u64 deadline) { (void)deadline; panic("the only task sleeps"); }
-void mutex_init(struct mutex *m) { m->state = 0; }
-void mutex_lock(struct mutex *m) { BUG_ON(m->state); m->state = 1; }
-void mutex_unlock(struct mutex *m) { m->state = 0; }
-void rwsem_init(struct rwsem *s) { s->count = 0; }
-void down_read(struct rwsem *s) { BUG_ON(s->count < 0); s->count++; }
-void up_read(struct rwsem *s) { s->count--; }
-void down_write(struct rwsem *s) { BUG_ON(s->count); s->count = -1; }
-void up_write(struct rwsem *s) { s->count = 0; }
-void downgrade_write(struct rwsem *s) { s->count = 1; }
-void spin_lock_slow(spinlock_t *l) { (void)l; panic("a spinlock is taken twice"); }
+bool schedule_until(u64 deadline) { (void)deadline; sched_yield(); return false; }
+void mutex_init(struct mutex *m) { atomic_store(&m->state, 0); }
+void mutex_lock(struct mutex *m)
+{
+	while (atomic_exchange(&m->state, 1))
+		sched_yield();
+}
+void mutex_unlock(struct mutex *m) { atomic_store(&m->state, 0); }
+void rwsem_init(struct rwsem *s) { spin_lock_init(&s->lock); s->count = 0; }
+
+static bool rwsem_try(struct rwsem *s, bool write)
+{
+	bool ok;
+
+	spin_lock(&s->lock);
+	ok = write ? !s->count : s->count >= 0;
+	if (ok)
+		s->count += write ? -1 : 1;
+	spin_unlock(&s->lock);
+	return ok;
+}
+static void rwsem_set(struct rwsem *s, s32 add)
+{
+	spin_lock(&s->lock);
+	s->count += add;
+	spin_unlock(&s->lock);
+}
+void down_read(struct rwsem *s)
+{
+	while (!rwsem_try(s, false))
+		sched_yield();
+}
+void up_read(struct rwsem *s) { rwsem_set(s, -1); }
+void down_write(struct rwsem *s)
+{
+	while (!rwsem_try(s, true))
+		sched_yield();
+}
+void up_write(struct rwsem *s) { rwsem_set(s, 1); }
+void downgrade_write(struct rwsem *s) { rwsem_set(s, 2); }
+void spin_lock_slow(spinlock_t *l)
+{
+	while (!spin_trylock(l))
+		sched_yield();
+}
 
 void panic(const char *fmt, ...)
 {
@@ -214,34 +289,38 @@ s64 generic_file_llseek(struct file *f, s64 off, int whence) { (void)f; (void)of
 void fake_boot(u64 bytes)
 {
 	static struct boot_params bp;
-	static struct cred cred;
 
 	direct_map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	bp.first_free_pa = LAYOUT_END_PA;
 	bp.mem_size = bytes;
 	boot_params = &bp;
 	platform = &fake_platform;
-	task = calloc(1, sizeof(*task));
-	task->cred = &cred;
-	task->proc = calloc(1, sizeof(*task->proc));
 	mm_init();
 }
 
-static void (*entry_fn)(void);
-static void entry(void) { entry_fn(); }
+static void entry(u32 low, u32 high)
+{
+	void (*fn)(void) = (void (*)(void))((u64)high << 32 | low);
 
-void fake_run(void (*fn)(void))
+	fn();
+}
+
+void fake_run(u32 cpu, void (*fn)(void))
 {
 	char *stack = aligned_alloc(KSTACK_SIZE, KSTACK_SIZE);
+	struct task *task = calloc(1, sizeof(*task));
 	ucontext_t here, there;
 
+	task->cred = &cred;
+	task->proc = &process;
+	task->cpu = cpu;
 	*(struct task **)(stack + KSTACK_SIZE - 16) = task;
 	getcontext(&there);
 	there.uc_stack.ss_sp = stack;
 	there.uc_stack.ss_size = KSTACK_SIZE - 64;
 	there.uc_link = &here;
-	entry_fn = fn;
-	makecontext(&there, entry, 0);
+	makecontext(&there, (void (*)(void))entry, 2, (u32)(u64)fn, (u32)((u64)fn >> 32));
 	swapcontext(&here, &there);
+	free(task);
 	free(stack);
 }

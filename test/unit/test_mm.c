@@ -34,7 +34,7 @@ static u64 rnd(u64 n)
 	static void name(void **state)                                                  \
 	{                                                                               \
 		(void)state;                                                            \
-		fake_run(name##_body);                                                  \
+		fake_run(0, name##_body);                                                  \
 	}                                                                               \
 	static void name##_body(void)
 

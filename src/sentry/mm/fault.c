@@ -418,14 +418,16 @@ static bool access_allowed(const struct vma *vma, u32 error)
 static struct vma *lock_fault_vma(struct mm *mm, u64 addr)
 {
 	struct vma *vma;
+	bool stack;
 	int err;
 
 	down_read(&mm->lock);
 	vma = vma_find(mm, addr);
 	if (vma && vma->start <= addr)
 		return vma;
+	stack = vma && (vma->flags & VM_GROWSDOWN);
 	up_read(&mm->lock);
-	if (!vma || !(vma->flags & VM_GROWSDOWN))
+	if (!stack)
 		return NULL;
 	down_write(&mm->lock);
 	vma = vma_find(mm, addr);
