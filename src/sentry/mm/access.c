@@ -1,9 +1,9 @@
 /* Other address spaces' memory: ptrace, /proc/pid/mem, process_vm_readv(2) and process_vm_writev(2). */
 #include <asm/errno.h>
-#include <linux/capability.h>
 
 #include "base/string.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/task_access.h"
 #include "sentry/mm/internal.h"
 #include "sentry/mm/pagetable.h"
 #include "sentry/sys/syscall.h"
@@ -70,22 +70,6 @@ static size_t copy_iter(void *arg, void *part, size_t n)
 	return a->write ? copy_from_iter(part, n, a->it) : copy_to_iter(part, n, a->it);
 }
 
-/* ptrace(2)'s rule for reading another process: same ids and dumpable, or the capability. */
-static bool may_access(struct task *t)
-{
-	const struct cred *me = current->cred, *c;
-	bool ok;
-
-	if (t->proc == current->proc || capable(CAP_SYS_PTRACE))
-		return true;
-	spin_lock(&t->alloc_lock);
-	c = t->cred;
-	ok = me->fsuid == c->uid && me->fsuid == c->euid && me->fsuid == c->suid && me->fsgid == c->gid &&
-	     me->fsgid == c->egid && me->fsgid == c->sgid && t->proc->dumpable;
-	spin_unlock(&t->alloc_lock);
-	return ok;
-}
-
 static long remote_mm(s32 pid, struct mm **mm)
 {
 	struct task *t = find_task_get(pid);
@@ -93,7 +77,7 @@ static long remote_mm(s32 pid, struct mm **mm)
 
 	if (!t)
 		return -ESRCH;
-	if (!may_access(t))
+	if (!may_access_task(t, true))
 		err = -EPERM;
 	if (!err) {
 		*mm = task_get_mm(t);

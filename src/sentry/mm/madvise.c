@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/string.h"
+#include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/internal.h"
 #include "sentry/mm/pagecache.h"
@@ -291,5 +292,77 @@ long mm_set_anon_name(u64 start, u64 len, const char *name)
 	}
 	vma_merge_range(mm, start, end);
 	up_write(&mm->lock);
+	return err;
+}
+
+/* A live task of the process that a pidfd names, and its memory. */
+static struct task *pidfd_task(s32 pidfd, struct mm **mm)
+{
+	u32 file_flags;
+	struct pid *pid = pidfd_get(pidfd, &file_flags);
+	struct task *t;
+
+	if (IS_ERR(pid))
+		return (struct task *)pid;
+	t = find_task_get(pid->nr);
+	pid_put(pid);
+	if (!t)
+		return ERR_PTR(-ESRCH);
+	*mm = task_get_mm(t);
+	if (*mm)
+		return t;
+	task_put(t);
+	return ERR_PTR(-ESRCH);
+}
+
+SYSCALL5(process_madvise, s32, pidfd, u64, uvec, u64, nr, s32, advice, u64, flags)
+{
+	struct iovec_k fast[8], *storage;
+	struct iov_iter it;
+	struct task *task;
+	struct mm *mm;
+	long err, done = 0;
+
+	if (flags || nr > IOV_MAX_K)
+		return -EINVAL;
+	err = iov_iter_import(&it, uvec, (u32)nr, fast, &storage);
+	if (err)
+		return err;
+	task = pidfd_task(pidfd, &mm);
+	err = IS_ERR(task) ? PTR_ERR(task) : 0;
+	if (!err) {
+		if (advice != MADV_COLD && advice != MADV_PAGEOUT && advice != MADV_WILLNEED)
+			err = -EINVAL;
+		else if (mm != current->mm && !capable(CAP_SYS_NICE))
+			err = -EPERM;
+		for (u32 i = 0; i < it.nr && !err; i++) {
+			err = do_madvise(mm, it.iov[i].base, it.iov[i].len, advice);
+			if (!err)
+				done += (long)it.iov[i].len;
+		}
+		mm_put(mm);
+		task_put(task);
+	}
+	if (storage != fast)
+		kfree(storage);
+	return done ? done : err;
+}
+
+/* A dying process gives its memory back by itself here; only the checks are left (process_mrelease(2)). */
+SYSCALL2(process_mrelease, s32, pidfd, u64, flags)
+{
+	struct task *task;
+	struct mm *mm;
+	long err = 0;
+
+	if (flags)
+		return -EINVAL;
+	task = pidfd_task(pidfd, &mm);
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	if (!(task->proc->flags & PROC_GROUP_EXIT))
+		err = -EINVAL;
+	mm_put(mm);
+	task_put(task);
 	return err;
 }
