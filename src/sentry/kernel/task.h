@@ -31,6 +31,7 @@ struct futex_waiter;
 struct boot_params;
 struct tty;
 struct vfork_done;
+struct sem_undo_list;
 
 #define KSTACK_SIZE 0x8000ul /* 32 KiB, aligned; the lowest page is the guard */
 #define TASK_COMM_LEN 16
@@ -197,6 +198,7 @@ struct task {
 	u64 rseq_addr;
 	u32 rseq_len, rseq_sig, rseq_cpu;
 	void *seccomp;
+	struct sem_undo_list *sem_undo; /* ipc_sem.c */
 	s32 ioprio;
 	u32 mempolicy; /* set_mempolicy(2) */
 	u64 mempolicy_nodes;

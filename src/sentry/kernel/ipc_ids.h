@@ -1,0 +1,43 @@
+/*
+ * System V IPC objects (sysvipc(7)): identifiers, keys, permissions; shared by semaphores and message queues.
+ * Everything of a kind is under its ids->lock, a spinlock: user memory is copied before and after.
+ */
+#ifndef SENTRY_IPC_IDS_H
+#define SENTRY_IPC_IDS_H
+
+#include <linux/ipc.h>
+
+#include "base/lock.h"
+#include "base/types.h"
+
+struct ipc_obj {
+	refcount_t ref; /* one for being listed, one each for sleepers */
+	s32 key, id;
+	u32 uid, gid, cuid, cgid, mode;
+	bool deleted; /* lock */
+};
+#define IPC_SLOTS 32000u /* SEMMNI, MSGMNI */
+struct ipc_ids {
+	spinlock_t lock;
+	struct ipc_obj **slots; /* grown on demand */
+	u32 nslots, used, seq;
+};
+
+/* lock held for all of these */
+struct ipc_obj *ipc_find_id(struct ipc_ids *ids, s32 id);    /* NULL: -EINVAL, or -EIDRM for a reused slot */
+struct ipc_obj *ipc_find_key(struct ipc_ids *ids, s32 key);  /* NULL: none */
+struct ipc_obj *ipc_at(struct ipc_ids *ids, u32 index);
+/* List a new object: its id, or -ENOSPC, -ENOMEM. Fills owner and mode from the current task. */
+s32 ipc_add(struct ipc_ids *ids, struct ipc_obj *o, s32 key, u32 mode);
+void ipc_remove(struct ipc_ids *ids, struct ipc_obj *o); /* unlists; the caller drops the reference */
+s32 ipc_highest(struct ipc_ids *ids);			  /* highest used index; 0 when none */
+/* May the current task? want: 4 read, 2 write. 0 or -EACCES. */
+int ipc_permits(const struct ipc_obj *o, u32 want);
+int ipc_may_change(const struct ipc_obj *o); /* owner, creator or CAP_SYS_ADMIN: 0 or -EPERM */
+/* get(2) on an object that exists already: -EEXIST, -EACCES or its id. */
+s32 ipc_open(const struct ipc_obj *o, u32 flags);
+void ipc_fill_perm(const struct ipc_obj *o, struct ipc64_perm *p);
+void ipc_set_perm(struct ipc_obj *o, const struct ipc64_perm *p);
+s64 ipc_now(void);
+
+#endif
