@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "fs/dev/tty.h"
 #include "sentry/kernel/futex.h"
+#include "sentry/kernel/ipc_sem.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
@@ -241,6 +242,7 @@ void do_exit(s32 code)
 		exit_sandbox(t->proc->flags & PROC_GROUP_EXIT ? t->proc->group_exit_code : code);
 	}
 	exit_mm(t);
+	sem_exit(t);
 	exit_files(t);
 	if (last_of_group(t))
 		disassociate_ctty(t->proc, true);

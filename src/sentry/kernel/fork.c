@@ -10,6 +10,7 @@
 #include "base/string.h"
 #include "fs/dev/tty.h"
 #include "sentry/kernel/futex.h"
+#include "sentry/kernel/ipc_sem.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/rseq.h"
@@ -243,7 +244,7 @@ static long copy_parts(struct task *t, const struct clone_params *p)
 	copy_attributes(t);
 	copy_user_context(t, p);
 	if ((err = copy_process_part(t, p)) || (err = copy_namespaces(t, p->flags)) || (err = copy_sighand(t, p->flags)) ||
-	    (err = copy_files(t, p->flags)) || (err = copy_mm(t, p->flags)))
+	    (err = copy_files(t, p->flags)) || (err = sem_fork(t, p->flags)) || (err = copy_mm(t, p->flags)))
 		return err;
 	t->pid = pid_alloc(p->set_tid);
 	if (IS_ERR(t->pid)) {

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/string.h"
+#include "sentry/kernel/ipc_sem.h"
 #include "sentry/kernel/boot.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/sched.h"
@@ -192,6 +193,7 @@ void task_free_unstarted(struct task *t)
 		files_put(t->files);
 	if (t->fs)
 		fs_state_put(t->fs);
+	sem_exit(t);
 	task_free(t);
 }
 
