@@ -354,7 +354,7 @@ long do_clone(const struct clone_params *p)
 	struct vfork_done *vfork = NULL;
 	struct file *pidfile = NULL;
 	struct task *t;
-	s32 tid, pidfd;
+	s32 tid, pidfd = -1;
 	long err = check_flags(p);
 
 	if (err || (err = check_limits()))
