@@ -1,0 +1,415 @@
+/*
+ * File contents: the page cache, filled and written back by hostcalls on a descriptor that the gofer passed. Descriptors are
+ * opened at the first need, and the ones unused for longest are closed when there are many.
+ */
+#include <linux/falloc.h>
+#include <linux/fcntl.h>
+#include <linux/limits.h>
+
+#include "base/string.h"
+#include "fs/gofer/internal.h"
+#include "sentry/mm/pagecache.h"
+
+#define HANDLES_MAX 2048u
+
+static spinlock_t handle_lock = SPINLOCK_INIT;
+static struct list_head handles = LIST_HEAD_INIT(handles);
+static u32 nhandles;
+
+static void close_handle(hc_handle h)
+{
+	struct hc_file2 req = { .handle = h };
+
+	if (h != HC_NO_HANDLE)
+		hostcall(HC_CLOSE, &req, sizeof(req));
+}
+
+void gofer_close_handles(struct gnode *g)
+{
+	spin_lock(&handle_lock);
+	if (!list_empty(&g->lru)) {
+		list_del(&g->lru);
+		nhandles--;
+	}
+	spin_unlock(&handle_lock);
+	close_handle(g->handle);
+	close_handle(g->write_handle);
+	g->handle = g->write_handle = HC_NO_HANDLE;
+}
+
+/* The handle unused for longest, taken from its node; HC_NO_HANDLE: none to spare. */
+static hc_handle take_oldest(void)
+{
+	hc_handle h = HC_NO_HANDLE;
+
+	spin_lock(&handle_lock);
+	if (nhandles > HANDLES_MAX)
+		for (struct list_head *n = handles.prev; n != &handles; n = n->prev) {
+			struct gnode *g = list_entry(n, struct gnode, lru);
+
+			if (g->io)
+				continue;
+			h = g->handle;
+			g->handle = HC_NO_HANDLE;
+			list_del(&g->lru);
+			nhandles--;
+			break;
+		}
+	spin_unlock(&handle_lock);
+	return h;
+}
+
+static int open_remote(struct inode *i, u32 flags, hc_handle *out)
+{
+	struct rpc r;
+	u64 node;
+	int err = gofer_node(i, &node);
+
+	if (!err)
+		err = rpc_begin(&r, GOFER_OPEN, node, 0);
+	if (err)
+		return err;
+	r.req->create.flags = flags;
+	err = rpc_call(&r);
+	if (!err && r.handle == HC_NO_HANDLE)
+		err = -EIO;
+	*out = r.handle;
+	rpc_end(&r);
+	return err;
+}
+
+/* Begin a transfer: a handle that stays open until io_end(). */
+static int io_begin(struct inode *i, bool write, hc_handle *out)
+{
+	struct gnode *g = gnode_of(i);
+	int err = 0;
+
+	spin_lock(&handle_lock);
+	*out = g->write_handle != HC_NO_HANDLE ? g->write_handle : write ? HC_NO_HANDLE : g->handle;
+	g->io++;
+	if (!list_empty(&g->lru))
+		list_move(&g->lru, &handles);
+	spin_unlock(&handle_lock);
+	if (*out != HC_NO_HANDLE)
+		return 0;
+	err = open_remote(i, write ? O_RDWR : O_RDONLY, out);
+	spin_lock(&handle_lock);
+	if (err) {
+		g->io--;
+	} else if (write && g->write_handle == HC_NO_HANDLE) {
+		g->write_handle = *out;
+	} else if (!write && g->handle == HC_NO_HANDLE) {
+		g->handle = *out;
+		list_add(&g->lru, &handles);
+		nhandles++;
+	} else { /* somebody else was faster */
+		hc_handle spare = *out;
+
+		*out = write ? g->write_handle : g->handle;
+		spin_unlock(&handle_lock);
+		close_handle(spare);
+		return 0;
+	}
+	spin_unlock(&handle_lock);
+	if (!err)
+		close_handle(take_oldest());
+	return err;
+}
+
+static void io_end(struct inode *i)
+{
+	spin_lock(&handle_lock);
+	gnode_of(i)->io--;
+	spin_unlock(&handle_lock);
+}
+
+/* ---- pages ---- */
+
+/* Segments of consecutive pages; frames that follow each other become one. */
+static void add_pages(struct hc_submit *s, struct page **pages, u32 n)
+{
+	struct hc_rwv *io = &s->io;
+
+	for (u32 k = 0; k < n; k++) {
+		u64 pa = page_to_pa(pages[k]);
+		struct hc_seg *last = io->nsegs ? &io->segs[io->nsegs - 1] : NULL;
+
+		if (last && last->off + last->len == pa)
+			last->len += PAGE_SIZE;
+		else
+			io->segs[io->nsegs++] = (struct hc_seg){ pa, PAGE_SIZE };
+	}
+}
+
+/* Read up to HC_SEGS_MAX pages; what lies beyond the end of the file is zeroed. */
+static int read_batch(hc_handle h, struct page **pages, u32 n)
+{
+	struct hc_submit *s = kzalloc(sizeof(*s));
+	s64 got;
+
+	if (!s)
+		return -ENOMEM;
+	s->op = HC_OP_READV;
+	s->io.handle = h;
+	s->io.pos = pages[0]->index << PAGE_SHIFT;
+	add_pages(s, pages, n);
+	got = host_io(s, false);
+	kfree(s);
+	if (got < 0)
+		return (int)got;
+	for (u32 k = 0; k < n; k++) {
+		u64 at = (u64)k << PAGE_SHIFT;
+
+		if ((u64)got < at + PAGE_SIZE) {
+			u64 valid = (u64)got > at ? (u64)got - at : 0;
+
+			memset((char *)page_to_va(pages[k]) + valid, 0, PAGE_SIZE - valid);
+		}
+		pages[k]->flags |= PG_UPTODATE;
+	}
+	return 0;
+}
+
+static int read_pages(struct mapping *m, struct page **pages, u32 n)
+{
+	hc_handle h;
+	int err = io_begin(m->inode, false, &h);
+
+	if (err)
+		return err;
+	for (u32 k = 0; k < n && !err; k += HC_SEGS_MAX)
+		err = read_batch(h, pages + k, MIN(n - k, (u32)HC_SEGS_MAX));
+	io_end(m->inode);
+	return err;
+}
+
+static int write_pages(struct mapping *m, struct page **pages, u32 n, u64 len)
+{
+	struct hc_submit *s = kzalloc(sizeof(*s));
+	hc_handle h;
+	int err = s ? io_begin(m->inode, true, &h) : -ENOMEM;
+
+	for (u32 k = 0; k < n && !err; k += HC_SEGS_MAX) {
+		u32 part = MIN(n - k, (u32)HC_SEGS_MAX);
+		u64 start = (u64)k << PAGE_SHIFT, end = MIN((u64)(k + part) << PAGE_SHIFT, len);
+		s64 put;
+
+		if (start >= len)
+			break;
+		memset(s, 0, sizeof(*s));
+		s->op = HC_OP_WRITEV;
+		s->io.handle = h;
+		s->io.pos = pages[k]->index << PAGE_SHIFT;
+		add_pages(s, pages + k, part);
+		s->io.segs[s->io.nsegs - 1].len -= ((u64)(k + part) << PAGE_SHIFT) - end;
+		put = host_io(s, false);
+		if (put != (s64)(end - start))
+			err = put < 0 ? (int)put : -EIO;
+	}
+	if (s && err != -ENOMEM)
+		io_end(m->inode);
+	kfree(s);
+	return err;
+}
+
+const struct mapping_ops gofer_mapping_ops = { .read_pages = read_pages, .write_pages = write_pages };
+
+/* ---- operations ---- */
+
+static long gofer_read(struct file *f, struct iov_iter *to, u64 *pos)
+{
+	long n = mapping_read(f->inode->mapping, *pos, to, READ_ONCE(f->inode->size));
+
+	if (n > 0)
+		*pos += (u64)n;
+	return n;
+}
+
+static long gofer_write(struct file *f, struct iov_iter *from, u64 *pos)
+{
+	struct inode *i = f->inode;
+	struct iov_iter part;
+	long n;
+
+	if (gsuper_of(i)->readonly)
+		return -EROFS;
+	mutex_lock(&i->lock);
+	if (f->flags & O_APPEND)
+		*pos = i->size;
+	part = *from;
+	n = mapping_write(i->mapping, *pos, &part);
+	if (n > 0) {
+		iov_iter_advance(from, (size_t)n);
+		*pos += (u64)n;
+		i->mtime = i->ctime = current_time();
+		i->blocks = DIV_ROUND_UP(i->size, 512);
+	}
+	mutex_unlock(&i->lock);
+	return n;
+}
+
+static int gofer_fsync(struct file *f, bool data_only)
+{
+	struct hc_file2 req = { .arg = data_only };
+	int err = mapping_writeback(f->inode->mapping);
+
+	if (err || gsuper_of(f->inode)->readonly)
+		return err;
+	err = io_begin(f->inode, true, &req.handle);
+	if (err)
+		return err;
+	err = (int)hostcall(HC_FSYNC, &req, sizeof(req));
+	io_end(f->inode);
+	return err;
+}
+
+/* Others on the host read the file: what was written is there when it is closed. */
+static int gofer_flush(struct file *f)
+{
+	return f->mode & FMODE_WRITE ? mapping_writeback(f->inode->mapping) : 0;
+}
+
+static int gofer_mmap(struct file *f, struct vma *vma)
+{
+	vma->ops = &filemap_vm_ops;
+	return 0;
+}
+
+static int set_size(struct inode *i, u64 size)
+{
+	struct hc_file2 req = { .arg = size };
+	int err = mapping_writeback(i->mapping);
+
+	if (!err)
+		err = io_begin(i, true, &req.handle);
+	if (err)
+		return err;
+	err = (int)hostcall(HC_FTRUNCATE, &req, sizeof(req));
+	io_end(i);
+	if (!err) {
+		if (size < i->size)
+			mapping_truncate(i->mapping, size);
+		i->size = size;
+	}
+	return err;
+}
+
+int gofer_setattr(struct inode *i, const struct iattr *a)
+{
+	struct rpc r;
+	u64 node;
+	int err = gsuper_of(i)->readonly ? -EROFS : 0;
+
+	if (!err && a->valid & ATTR_SIZE)
+		err = S_ISREG(i->mode) ? set_size(i, a->size) : -EINVAL;
+	if (err || !(a->valid & (ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_ATIME | ATTR_MTIME)))
+		return err;
+	err = gofer_node(i, &node);
+	if (!err)
+		err = rpc_begin(&r, GOFER_SETATTR, node, 0);
+	if (err)
+		return err;
+	r.req->setattr.mask = (a->valid & ATTR_MODE ? GOFER_SET_MODE : 0) | (a->valid & ATTR_UID ? GOFER_SET_UID : 0) |
+			      (a->valid & ATTR_GID ? GOFER_SET_GID : 0) | (a->valid & ATTR_ATIME ? GOFER_SET_ATIME : 0) |
+			      (a->valid & ATTR_MTIME ? GOFER_SET_MTIME : 0) |
+			      (a->valid & ATTR_ATIME && !(a->valid & ATTR_ATIME_SET) ? GOFER_SET_ATIME_NOW : 0) |
+			      (a->valid & ATTR_MTIME && !(a->valid & ATTR_MTIME_SET) ? GOFER_SET_MTIME_NOW : 0);
+	r.req->setattr.mode = a->mode & 07777;
+	r.req->setattr.uid = a->uid;
+	r.req->setattr.gid = a->gid;
+	r.req->setattr.atime_s = a->atime.sec;
+	r.req->setattr.atime_ns = (u32)a->atime.nsec;
+	r.req->setattr.mtime_s = a->mtime.sec;
+	r.req->setattr.mtime_ns = (u32)a->mtime.nsec;
+	err = rpc_call(&r);
+	if (!err) {
+		u64 size = i->size;
+
+		gofer_apply_attr(i, &r.rep->node.attr);
+		i->size = S_ISREG(i->mode) ? size : i->size; /* ours may be ahead of the host's */
+	}
+	rpc_end(&r);
+	return err;
+}
+
+static int gofer_fallocate(struct file *f, u32 mode, u64 off, u64 len)
+{
+	struct inode *i = f->inode;
+	struct hc_file4 req = { .mode = mode, .off = off, .len = len };
+	int err = gsuper_of(i)->readonly ? -EROFS : mapping_writeback(i->mapping);
+
+	if (!err)
+		err = io_begin(i, true, &req.handle);
+	if (err)
+		return err;
+	err = (int)hostcall(HC_FALLOCATE, &req, sizeof(req));
+	io_end(i);
+	if (!err && mode & FALLOC_FL_PUNCH_HOLE)
+		mapping_punch(i->mapping, off, off + len);
+	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && off + len > i->size)
+		i->size = off + len;
+	return err;
+}
+
+static char *gofer_readlink(struct inode *i)
+{
+	struct gnode *g = gnode_of(i);
+	struct rpc r;
+	u64 node;
+	char *text = NULL;
+	int err;
+
+	if (READ_ONCE(g->target))
+		return kstrdup(g->target);
+	err = gofer_node(i, &node);
+	if (!err)
+		err = rpc_begin(&r, GOFER_READLINK, node, 2 * PATH_MAX);
+	if (err)
+		return ERR_PTR(err);
+	err = rpc_call(&r);
+	if (!err && r.rep->data.size <= r.rep->len - sizeof(*r.rep))
+		text = kstrndup((char *)(r.rep + 1), r.rep->data.size);
+	rpc_end(&r);
+	if (err)
+		return ERR_PTR(err);
+	if (text && gsuper_of(i)->readonly) {
+		char *copy = kstrdup(text), *none = NULL;
+
+		if (copy && !__atomic_compare_exchange_n(&g->target, &none, copy, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			kfree(copy);
+	}
+	return text;
+}
+
+static long gofer_getxattr(struct inode *i, const char *name, void *buf, size_t size)
+{
+	struct rpc r;
+	u64 node;
+	long ret;
+	int err = gofer_node(i, &node);
+
+	if (!err)
+		err = rpc_begin(&r, GOFER_GETXATTR, node, 2 * PAGE_SIZE + size);
+	if (err)
+		return err;
+	r.req->xattr.name_len = (u32)strlen(name);
+	r.req->xattr.size = (u32)size;
+	rpc_add(&r, name, strlen(name));
+	ret = rpc_call(&r);
+	if (!ret) {
+		ret = (long)r.rep->data.size;
+		if (size && (u64)ret > MIN(size, r.rep->len - sizeof(*r.rep)))
+			ret = -ERANGE;
+		else if (size)
+			memcpy(buf, r.rep + 1, (size_t)ret);
+	}
+	rpc_end(&r);
+	return ret;
+}
+
+const struct inode_ops gofer_file_iops = { .setattr = gofer_setattr, .getxattr = gofer_getxattr };
+const struct inode_ops gofer_link_iops = { .readlink = gofer_readlink, .setattr = gofer_setattr };
+const struct file_ops gofer_file_fops = {
+	.read = gofer_read, .write = gofer_write, .llseek = generic_file_llseek, .mmap = gofer_mmap, .fsync = gofer_fsync,
+	.flush = gofer_flush, .fallocate = gofer_fallocate,
+};

@@ -1,0 +1,78 @@
+/* Requests to the gofer: built in sandbox memory, sent by one hostcall. */
+#include "base/string.h"
+#include "fs/gofer/internal.h"
+
+int rpc_begin(struct rpc *r, u32 op, u64 node, size_t reply_cap)
+{
+	*r = (struct rpc){ .cap = MAX(PAGE_SIZE, reply_cap), .handle = HC_NO_HANDLE };
+	r->buf = vmalloc_pages(r->cap);
+	if (!r->buf)
+		return -ENOMEM;
+	r->req = (struct gofer_req *)r->buf;
+	r->rep = (struct gofer_rep *)r->buf;
+	r->req->op = op;
+	r->req->len = sizeof(*r->req);
+	r->req->node = node;
+	return 0;
+}
+
+int rpc_add(struct rpc *r, const void *bytes, size_t n)
+{
+	if (r->req->len + n > r->cap)
+		return -E2BIG;
+	memcpy(r->buf + r->req->len, bytes, n);
+	r->req->len += (u32)n;
+	return 0;
+}
+
+int rpc_call(struct rpc *r)
+{
+	struct hc_gofer call = { .req_off = va_to_pa(r->buf), .req_len = r->req->len, .rep_off = va_to_pa(r->buf), .rep_cap = r->cap,
+				 .handle = HC_NO_HANDLE };
+	s64 n = hostcall(HC_GOFER, &call, sizeof(call));
+
+	if (n < 0)
+		return (int)n;
+	r->handle = call.handle;
+	if ((u64)n < sizeof(*r->rep) || (u64)n > r->cap || r->rep->len > (u64)n)
+		return -EIO;
+	return r->rep->status;
+}
+
+void rpc_end(struct rpc *r)
+{
+	vfree_pages(r->buf, r->cap);
+}
+
+/* ---- nodes that nobody needs any more, told in batches ---- */
+
+#define FORGET_BATCH 256u
+static spinlock_t forget_lock = SPINLOCK_INIT;
+static u64 forgotten[FORGET_BATCH];
+static u32 nforgotten;
+
+void rpc_forget(u64 node)
+{
+	struct rpc r;
+	bool full;
+
+	if (!node)
+		return;
+	spin_lock(&forget_lock);
+	forgotten[nforgotten++] = node;
+	full = nforgotten == FORGET_BATCH;
+	if (full && !rpc_begin(&r, GOFER_FORGET, 0, 0)) {
+		r.req->forget.n = nforgotten;
+		rpc_add(&r, forgotten, sizeof(forgotten));
+		nforgotten = 0;
+	} else {
+		if (full)
+			nforgotten = 0; /* no memory: the gofer keeps them */
+		full = false;
+	}
+	spin_unlock(&forget_lock);
+	if (full) {
+		rpc_call(&r);
+		rpc_end(&r);
+	}
+}

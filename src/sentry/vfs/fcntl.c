@@ -1,0 +1,264 @@
+/* fcntl(2), ioctl(2) on any file, flock(2) entry, fsync(2) and its family, fadvise. */
+#include <asm/ioctls.h>
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/stat.h>
+
+#include "sentry/mm/shmem.h"
+#include "sentry/sys/syscall.h"
+#include "sentry/vfs/internal.h"
+#include "sentry/vfs/pipe.h"
+
+#define SETFL_MASK (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC)
+
+static long set_flags(struct file *f, u32 flags)
+{
+	long err = 0;
+
+	if ((flags ^ f->flags) & O_NOATIME && flags & O_NOATIME && current->cred->fsuid != f->inode->uid && !capable(3))
+		return -EPERM;
+	if (f->fop && f->fop->setfl)
+		err = f->fop->setfl(f, flags);
+	if (!err) {
+		spin_lock(&f->lock);
+		f->flags = (f->flags & ~(u32)SETFL_MASK) | (flags & SETFL_MASK);
+		spin_unlock(&f->lock);
+	}
+	return err;
+}
+
+/* F_SETOWN: a process, or a group when negative. */
+static long set_owner(struct file *f, s32 who, s32 type)
+{
+	struct pid *pid = NULL, *old;
+
+	if (who) {
+		pid = pid_find_get(who);
+		if (!pid)
+			return -ESRCH;
+	}
+	spin_lock(&f->lock);
+	old = f->owner;
+	f->owner = pid;
+	f->owner_pid = who;
+	f->owner_type = type;
+	spin_unlock(&f->lock);
+	if (old)
+		pid_put(old);
+	return 0;
+}
+
+static long owner_ex(struct file *f, u64 uarg, bool set)
+{
+	struct f_owner_ex o;
+
+	if (set) {
+		if (get_user(o, uarg))
+			return -EFAULT;
+		return o.type < F_OWNER_TID || o.type > F_OWNER_PGRP ? -EINVAL : set_owner(f, o.pid, o.type);
+	}
+	o = (struct f_owner_ex){ f->owner_type, f->owner_pid };
+	return copy_to_user(uarg, &o, sizeof(o));
+}
+
+static long do_fcntl(s32 fd, struct file *f, u32 cmd, u64 arg)
+{
+	switch (cmd) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC: {
+		s32 new;
+
+		if (arg >= rlimit(7 /* RLIMIT_NOFILE */))
+			return -EINVAL;
+		new = fd_alloc_install(file_get(f), cmd == F_DUPFD_CLOEXEC, (s32)arg);
+		if (new < 0)
+			file_put(f);
+		return new;
+	}
+	case F_GETFD:
+		return fd_get_flags(fd);
+	case F_SETFD:
+		return fd_set_flags(fd, arg & FD_CLOEXEC);
+	case F_GETFL:
+		return f->flags;
+	}
+	if (f->mode & FMODE_PATH)
+		return -EBADF;
+	switch (cmd) {
+	case F_SETFL:
+		return set_flags(f, (u32)arg);
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return fcntl_lock(f, cmd, arg);
+	case F_SETOWN:
+		if ((s32)arg == INT32_MIN)
+			return -EINVAL;
+		return (s32)arg < 0 ? set_owner(f, -(s32)arg, F_OWNER_PGRP) : set_owner(f, (s32)arg, F_OWNER_PID);
+	case F_GETOWN:
+		return f->owner_type == F_OWNER_PGRP ? -f->owner_pid : f->owner_pid;
+	case F_SETOWN_EX:
+		return owner_ex(f, arg, true);
+	case F_GETOWN_EX:
+		return owner_ex(f, arg, false);
+	case F_SETSIG:
+		if (arg > SIG_COUNT)
+			return -EINVAL;
+		f->owner_sig = (s32)arg;
+		return 0;
+	case F_GETSIG:
+		return f->owner_sig;
+	case F_SETPIPE_SZ:
+	case F_GETPIPE_SZ:
+		return pipe_fcntl(f, cmd, arg);
+	case F_ADD_SEALS:
+		return shmem_add_seals(f, (u32)arg);
+	case F_GET_SEALS:
+		return shmem_get_seals(f);
+	case F_GETLEASE:
+		return F_UNLCK;
+	default:
+		return -EINVAL;
+	}
+}
+
+SYSCALL3(fcntl, s32, fd, u32, cmd, u64, arg)
+{
+	struct file *f = fget_raw(fd);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	ret = do_fcntl(fd, f, cmd, arg);
+	file_put(f);
+	return ret;
+}
+
+/* ---- ioctl ---- */
+
+static long ioctl_nonblock(struct file *f, u64 arg)
+{
+	s32 on;
+
+	if (get_user(on, arg))
+		return -EFAULT;
+	return set_flags(f, on ? f->flags | O_NONBLOCK : f->flags & ~(u32)O_NONBLOCK);
+}
+
+static long ioctl_any(s32 fd, struct file *f, u32 cmd, u64 arg)
+{
+	switch (cmd) {
+	case FIOCLEX:
+		return fd_set_flags(fd, true);
+	case FIONCLEX:
+		return fd_set_flags(fd, false);
+	case FIONBIO:
+		return ioctl_nonblock(f, arg);
+	case FIOQSIZE:
+		return put_user(f->inode->size, arg);
+	case FIONREAD:
+		if (S_ISREG(f->inode->mode)) {
+			s32 left = (s32)(f->inode->size - f->pos);
+
+			return put_user(left, arg);
+		}
+		break;
+	case FIGETBSZ: {
+		s32 size = (s32)f->inode->blksize;
+
+		if (S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode))
+			return put_user(size, arg);
+		break;
+	}
+	}
+	return f->fop && f->fop->ioctl ? f->fop->ioctl(f, cmd, arg) : -ENOTTY;
+}
+
+SYSCALL3(ioctl, s32, fd, u32, cmd, u64, arg)
+{
+	struct file *f = fget(fd);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	ret = ioctl_any(fd, f, cmd, arg);
+	file_put(f);
+	return ret;
+}
+
+/* ---- to stable storage ---- */
+
+static long sync_fd(s32 fd, bool data_only)
+{
+	struct file *f = fget(fd);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	ret = f->fop && f->fop->fsync ? f->fop->fsync(f, data_only) : -EINVAL;
+	file_put(f);
+	return ret;
+}
+SYSCALL1(fsync, s32, fd) { return sync_fd(fd, false); }
+SYSCALL1(fdatasync, s32, fd) { return sync_fd(fd, true); }
+
+SYSCALL1(syncfs, s32, fd)
+{
+	struct file *f = fget(fd);
+	long ret = 0;
+
+	if (!f)
+		return -EBADF;
+	if (f->inode->sb->ops && f->inode->sb->ops->sync)
+		ret = f->inode->sb->ops->sync(f->inode->sb);
+	file_put(f);
+	return ret;
+}
+SYSCALL0(sync) { return 0; }
+
+SYSCALL4(sync_file_range, s32, fd, s64, off, s64, len, u32, flags)
+{
+	struct file *f;
+	long ret;
+
+	if (flags & ~7u || off < 0 || len < 0)
+		return -EINVAL;
+	f = fget(fd);
+	if (!f)
+		return -EBADF;
+	ret = S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode) || S_ISBLK(f->inode->mode) || S_ISLNK(f->inode->mode) ? 0 : -ESPIPE;
+	if (!ret && f->fop->fsync)
+		ret = f->fop->fsync(f, true);
+	file_put(f);
+	return ret;
+}
+
+SYSCALL4(fadvise64, s32, fd, s64, off, s64, len, s32, advice)
+{
+	struct file *f = fget(fd);
+	long ret = 0;
+
+	if (!f)
+		return -EBADF;
+	if (S_ISFIFO(f->inode->mode))
+		ret = -ESPIPE;
+	else if (len < 0 || advice < 0 || advice > 5)
+		ret = -EINVAL;
+	file_put(f);
+	return ret;
+}
+
+SYSCALL3(readahead, s32, fd, s64, off, u64, n)
+{
+	struct file *f = fget(fd);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	ret = !(f->mode & FMODE_READ) ? -EBADF : f->inode->mapping ? 0 : -EINVAL;
+	file_put(f);
+	return ret;
+}

@@ -1,0 +1,282 @@
+/* File locks: fcntl(2) record locks of processes and of open descriptions, flock(2). */
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/stat.h>
+
+#include "sentry/sys/syscall.h"
+#include "sentry/vfs/internal.h"
+
+#define FLOCK_EX 2
+#define FLOCK_SH 1
+#define FLOCK_UN 8
+#define FLOCK_NB 4
+
+struct lock {
+	struct list_head node;
+	u64 start, end; /* inclusive */
+	bool write, whole; /* whole: flock(2) */
+	void *owner;	/* struct files of a process; struct file of the others */
+	s32 pid;
+};
+struct flock_state {
+	spinlock_t lock;
+	struct list_head locks; /* sorted by nothing in particular */
+	struct waitq wait;	/* something was released */
+};
+
+static spinlock_t create_lock = SPINLOCK_INIT;
+
+static struct flock_state *state_of(struct inode *i)
+{
+	struct flock_state *s = READ_ONCE(i->flocks), *fresh;
+
+	if (s)
+		return s;
+	fresh = kzalloc(sizeof(*fresh));
+	if (!fresh)
+		return NULL;
+	list_init(&fresh->locks);
+	waitq_init(&fresh->wait);
+	spin_lock(&create_lock);
+	if (!i->flocks) {
+		i->flocks = fresh;
+		fresh = NULL;
+	}
+	s = i->flocks;
+	spin_unlock(&create_lock);
+	kfree(fresh);
+	return s;
+}
+
+void locks_free(struct inode *i)
+{
+	kfree(i->flocks);
+	i->flocks = NULL;
+}
+
+static bool conflicts(const struct lock *a, const struct lock *b)
+{
+	return a->whole == b->whole && a->owner != b->owner && (a->write || b->write) && a->start <= b->end && b->start <= a->end;
+}
+
+/* lock held */
+static struct lock *find_conflict(struct flock_state *s, const struct lock *want)
+{
+	struct lock *l;
+
+	list_for_each(l, &s->locks, node)
+		if (conflicts(l, want))
+			return l;
+	return NULL;
+}
+
+/*
+ * Cut [start, end] out of the owner's locks; lock held. A lock that is split in two takes its second half from *spare.
+ */
+static void cut(struct flock_state *s, const struct lock *r, struct lock **spare)
+{
+	struct lock *l, *tmp;
+
+	list_for_each_safe(l, tmp, &s->locks, node) {
+		if (l->owner != r->owner || l->whole != r->whole || l->end < r->start || l->start > r->end)
+			continue;
+		if (l->start < r->start && l->end > r->end) {
+			struct lock *tail = *spare;
+
+			*spare = NULL;
+			*tail = *l;
+			tail->start = r->end + 1;
+			l->end = r->start - 1;
+			list_add(&tail->node, &s->locks);
+			return;
+		}
+		if (l->start < r->start) {
+			l->end = r->start - 1;
+		} else if (l->end > r->end) {
+			l->start = r->end + 1;
+		} else {
+			list_del(&l->node);
+			kfree(l);
+		}
+	}
+}
+
+/* Join the new lock with neighbours of the same owner and kind; lock held. */
+static void insert(struct flock_state *s, struct lock *n)
+{
+	struct lock *l, *tmp;
+
+	list_for_each_safe(l, tmp, &s->locks, node) {
+		if (l->owner != n->owner || l->whole != n->whole || l->write != n->write)
+			continue;
+		if (l->end != ~0ull && l->end + 1 == n->start)
+			n->start = l->start;
+		else if (n->end != ~0ull && n->end + 1 == l->start)
+			n->end = l->end;
+		else
+			continue;
+		list_del(&l->node);
+		kfree(l);
+	}
+	list_add(&n->node, &s->locks);
+}
+
+/* Set (or, type F_UNLCK, clear) a range. 0, -EAGAIN (no wait), -EINTR, -ENOLCK. */
+static long set_lock(struct inode *inode, const struct lock *want, bool unlock, bool block)
+{
+	struct flock_state *s = state_of(inode);
+	struct lock *fresh = kzalloc(sizeof(*fresh)), *spare = kzalloc(sizeof(*spare));
+	long ret = 0;
+
+	if (!s || !fresh || !spare) {
+		kfree(fresh);
+		kfree(spare);
+		return -ENOLCK;
+	}
+	*fresh = *want;
+	for (;;) {
+		spin_lock(&s->lock);
+		if (unlock || !find_conflict(s, want))
+			break;
+		spin_unlock(&s->lock);
+		if (!block) {
+			ret = -EAGAIN;
+			goto out;
+		}
+		ret = wait_event_interruptible(s->wait, !find_conflict(s, want));
+		if (ret)
+			goto out;
+	}
+	cut(s, want, &spare);
+	if (!unlock) {
+		insert(s, fresh);
+		fresh = NULL;
+	}
+	spin_unlock(&s->lock);
+	wake_up_all(&s->wait);
+out:
+	kfree(fresh);
+	kfree(spare);
+	return ret;
+}
+
+/* l_whence, l_start, l_len into [start, end]. */
+static int range_of(struct file *f, const struct flock *fl, struct lock *l)
+{
+	s64 base, start, end;
+
+	switch (fl->l_whence) {
+	case SEEK_SET:
+		base = 0;
+		break;
+	case SEEK_CUR:
+		base = (s64)f->pos;
+		break;
+	case SEEK_END:
+		base = (s64)f->inode->size;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (__builtin_add_overflow(base, fl->l_start, &start))
+		return -EOVERFLOW;
+	if (start < 0)
+		return -EINVAL;
+	if (fl->l_len > 0) {
+		if (__builtin_add_overflow(start, fl->l_len - 1, &end))
+			return -EOVERFLOW;
+	} else if (fl->l_len < 0) {
+		end = start - 1;
+		start += fl->l_len;
+		if (start < 0)
+			return -EINVAL;
+	} else {
+		end = INT64_MAX;
+	}
+	l->start = (u64)start;
+	l->end = (u64)end;
+	return 0;
+}
+
+static long get_lock(struct file *f, struct lock *want, struct flock *fl, u64 uarg)
+{
+	struct flock_state *s = state_of(f->inode);
+	struct lock *l;
+
+	if (!s)
+		return -ENOLCK;
+	spin_lock(&s->lock);
+	l = find_conflict(s, want);
+	if (l) {
+		fl->l_type = l->write ? F_WRLCK : F_RDLCK;
+		fl->l_whence = SEEK_SET;
+		fl->l_start = (s64)l->start;
+		fl->l_len = l->end == INT64_MAX ? 0 : (s64)(l->end - l->start + 1);
+		fl->l_pid = l->pid;
+	} else {
+		fl->l_type = F_UNLCK;
+	}
+	spin_unlock(&s->lock);
+	return copy_to_user(uarg, fl, sizeof(*fl));
+}
+
+long fcntl_lock(struct file *f, u32 cmd, u64 uarg)
+{
+	bool ofd = cmd >= F_OFD_GETLK;
+	struct lock want = { .owner = ofd ? (void *)f : (void *)current->files, .pid = ofd ? -1 : task_tgid(current) };
+	struct flock fl;
+	int err;
+
+	if (copy_from_user(&fl, uarg, sizeof(fl)))
+		return -EFAULT;
+	if (ofd && fl.l_pid)
+		return -EINVAL;
+	err = range_of(f, &fl, &want);
+	if (err)
+		return err;
+	if (fl.l_type != F_RDLCK && fl.l_type != F_WRLCK && (fl.l_type != F_UNLCK || cmd == F_GETLK || cmd == F_OFD_GETLK))
+		return -EINVAL;
+	want.write = fl.l_type == F_WRLCK;
+	if (cmd == F_GETLK || cmd == F_OFD_GETLK)
+		return get_lock(f, &want, &fl, uarg);
+	if ((fl.l_type == F_RDLCK && !(f->mode & FMODE_READ)) || (fl.l_type == F_WRLCK && !(f->mode & FMODE_WRITE)))
+		return -EBADF;
+	return set_lock(f->inode, &want, fl.l_type == F_UNLCK, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+}
+
+SYSCALL2(flock, s32, fd, u32, op)
+{
+	struct file *f = fget(fd);
+	struct lock want = { .end = ~0ull, .whole = true, .owner = f, .pid = task_tgid(current) };
+	u32 kind = op & ~(u32)FLOCK_NB;
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	if (kind != FLOCK_SH && kind != FLOCK_EX && kind != FLOCK_UN) {
+		file_put(f);
+		return -EINVAL;
+	}
+	want.write = kind == FLOCK_EX;
+	ret = set_lock(f->inode, &want, kind == FLOCK_UN, !(op & FLOCK_NB));
+	file_put(f);
+	return ret;
+}
+
+static void remove_owner(struct inode *i, void *owner, bool posix_only)
+{
+	struct flock_state *s = i->flocks;
+	struct lock *l, *tmp;
+
+	spin_lock(&s->lock);
+	list_for_each_safe(l, tmp, &s->locks, node)
+		if (l->owner == owner && !(posix_only && l->whole)) {
+			list_del(&l->node);
+			kfree(l);
+		}
+	spin_unlock(&s->lock);
+	wake_up_all(&s->wait);
+}
+
+void locks_remove_posix(struct file *f, struct files *owner) { remove_owner(f->inode, owner, true); }
+void locks_remove_file(struct file *f) { remove_owner(f->inode, f, false); }

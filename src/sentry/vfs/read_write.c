@@ -1,0 +1,258 @@
+/* read(2), write(2) and their vectored and positioned forms; lseek(2). */
+#include <asm/signal.h>
+#include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/resource.h>
+#include <linux/stat.h>
+
+#include "sentry/sys/syscall.h"
+#include "sentry/vfs/internal.h"
+
+long vfs_read(struct file *f, struct iov_iter *it, u64 *pos)
+{
+	if (!(f->mode & FMODE_READ))
+		return -EBADF;
+	if (!f->fop || !f->fop->read)
+		return f->inode && S_ISDIR(f->inode->mode) ? -EISDIR : -EINVAL;
+	return f->fop->read(f, it, pos);
+}
+
+/* RLIMIT_FSIZE: clip, or SIGXFSZ and -EFBIG; setrlimit(2). */
+static long check_size_limit(struct file *f, struct iov_iter *it, u64 pos)
+{
+	u64 limit = rlimit(RLIMIT_FSIZE);
+
+	if (limit == ~0ull || !S_ISREG(f->inode->mode) || pos + it->count <= limit)
+		return 0;
+	if (pos >= limit && it->count) {
+		send_signal_task(current, SIGXFSZ, SEND_SIG_PRIV);
+		return -EFBIG;
+	}
+	it->count = limit - pos;
+	return 0;
+}
+
+long vfs_write(struct file *f, struct iov_iter *it, u64 *pos)
+{
+	long err;
+
+	if (!(f->mode & FMODE_WRITE))
+		return -EBADF;
+	if (!f->fop || !f->fop->write)
+		return -EINVAL;
+	err = check_size_limit(f, it, f->flags & O_APPEND ? f->inode->size : *pos);
+	return err ? err : f->fop->write(f, it, pos);
+}
+
+/* Run one read or write at the file's own position, which stays put for others meanwhile. */
+static long at_position(struct file *f, struct iov_iter *it, bool write)
+{
+	u64 pos = 0;
+	long ret;
+
+	if (!(f->mode & FMODE_LSEEK))
+		return write ? vfs_write(f, it, &pos) : vfs_read(f, it, &pos);
+	mutex_lock(&f->pos_lock);
+	pos = f->pos;
+	ret = write ? vfs_write(f, it, &pos) : vfs_read(f, it, &pos);
+	if (ret >= 0)
+		f->pos = pos;
+	mutex_unlock(&f->pos_lock);
+	return ret;
+}
+
+static long rw_one(s32 fd, u64 buf, u64 n, bool write)
+{
+	struct file *f = fget(fd);
+	struct iovec_k iov;
+	struct iov_iter it;
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	if (!(f->mode & (write ? FMODE_WRITE : FMODE_READ)))
+		ret = -EBADF;
+	else
+		ret = iov_iter_user(&it, &iov, buf, n);
+	if (!ret)
+		ret = at_position(f, &it, write);
+	file_put(f);
+	return ret;
+}
+
+SYSCALL3(read, s32, fd, u64, buf, u64, n) { return rw_one(fd, buf, n, false); }
+SYSCALL3(write, s32, fd, u64, buf, u64, n) { return rw_one(fd, buf, n, true); }
+
+/* A positioned transfer; pos is checked by the callers. */
+static long rw_at(struct file *f, struct iov_iter *it, s64 pos, bool write)
+{
+	u64 at = (u64)pos;
+
+	if (!(f->mode & FMODE_PREAD))
+		return -ESPIPE;
+	return write ? vfs_write(f, it, &at) : vfs_read(f, it, &at);
+}
+
+static long prw_one(s32 fd, u64 buf, u64 n, s64 pos, bool write)
+{
+	struct iovec_k iov;
+	struct iov_iter it;
+	struct file *f;
+	long ret;
+
+	if (pos < 0)
+		return -EINVAL;
+	f = fget(fd);
+	if (!f)
+		return -EBADF;
+	if (!(f->mode & FMODE_PREAD))
+		ret = -ESPIPE;
+	else if (!(f->mode & (write ? FMODE_WRITE : FMODE_READ)))
+		ret = -EBADF;
+	else
+		ret = iov_iter_user(&it, &iov, buf, n);
+	if (!ret)
+		ret = rw_at(f, &it, pos, write);
+	file_put(f);
+	return ret;
+}
+
+SYSCALL4(pread64, s32, fd, u64, buf, u64, n, s64, pos) { return prw_one(fd, buf, n, pos, false); }
+SYSCALL4(pwrite64, s32, fd, u64, buf, u64, n, s64, pos) { return prw_one(fd, buf, n, pos, true); }
+
+/* Vectored; pos -1: the file's own position. flags are preadv2(2)'s. */
+static long rw_vector(s32 fd, u64 uvec, u64 nr, s64 pos, bool use_pos, bool write)
+{
+	struct iovec_k fast[8], *storage;
+	struct iov_iter it;
+	struct file *f = fget(fd);
+	long ret;
+
+	if (!f)
+		return -EBADF;
+	if (!(f->mode & (write ? FMODE_WRITE : FMODE_READ))) {
+		file_put(f);
+		return -EBADF;
+	}
+	if (nr > IOV_MAX_K) {
+		file_put(f);
+		return -EINVAL;
+	}
+	ret = iov_iter_import(&it, uvec, (u32)nr, fast, &storage);
+	if (!ret) {
+		ret = use_pos ? rw_at(f, &it, pos, write) : at_position(f, &it, write);
+		if (storage != fast)
+			kfree(storage);
+	}
+	file_put(f);
+	return ret;
+}
+
+SYSCALL3(readv, s32, fd, u64, uvec, u64, nr) { return rw_vector(fd, uvec, nr, 0, false, false); }
+SYSCALL3(writev, s32, fd, u64, uvec, u64, nr) { return rw_vector(fd, uvec, nr, 0, false, true); }
+SYSCALL4(preadv, s32, fd, u64, uvec, u64, nr, s64, pos)
+{
+	return pos < 0 ? -EINVAL : rw_vector(fd, uvec, nr, pos, true, false);
+}
+SYSCALL4(pwritev, s32, fd, u64, uvec, u64, nr, s64, pos)
+{
+	return pos < 0 ? -EINVAL : rw_vector(fd, uvec, nr, pos, true, true);
+}
+
+static long rw_vector2(s32 fd, u64 uvec, u64 nr, s64 pos, u32 flags, bool write)
+{
+	if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+		return -EOPNOTSUPP;
+	if (pos < -1)
+		return -EINVAL;
+	return rw_vector(fd, uvec, nr, pos, pos != -1, write);
+}
+
+SYSCALL6(preadv2, s32, fd, u64, uvec, u64, nr, s64, pos, u64, high, u32, flags)
+{
+	return rw_vector2(fd, uvec, nr, pos, flags, false);
+}
+SYSCALL6(pwritev2, s32, fd, u64, uvec, u64, nr, s64, pos, u64, high, u32, flags)
+{
+	return rw_vector2(fd, uvec, nr, pos, flags, true);
+}
+
+/* ---- positions ---- */
+
+s64 generic_file_llseek(struct file *f, s64 off, int whence)
+{
+	s64 base, pos;
+
+	switch (whence) {
+	case SEEK_SET:
+		base = 0;
+		break;
+	case SEEK_CUR:
+		base = (s64)f->pos;
+		break;
+	case SEEK_END:
+		base = (s64)f->inode->size;
+		break;
+	case SEEK_DATA:
+		if (off < 0 || (u64)off >= f->inode->size)
+			return -ENXIO;
+		base = 0;
+		break;
+	case SEEK_HOLE:
+		if (off < 0 || (u64)off >= f->inode->size)
+			return -ENXIO;
+		off = (s64)f->inode->size;
+		base = 0;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (__builtin_add_overflow(base, off, &pos) || pos < 0)
+		return -EINVAL;
+	f->pos = (u64)pos;
+	return pos;
+}
+
+SYSCALL3(lseek, s32, fd, s64, off, s32, whence)
+{
+	struct file *f = fget(fd);
+	s64 ret;
+
+	if (!f)
+		return -EBADF;
+	if (whence < 0 || whence > SEEK_HOLE) {
+		ret = -EINVAL;
+	} else if (!(f->mode & FMODE_LSEEK)) {
+		ret = -ESPIPE;
+	} else {
+		mutex_lock(&f->pos_lock);
+		ret = f->fop->llseek(f, off, whence);
+		mutex_unlock(&f->pos_lock);
+	}
+	file_put(f);
+	return ret;
+}
+
+/* ---- for the sentry's own use ---- */
+
+long kernel_read(struct file *f, void *buf, size_t n, u64 pos)
+{
+	struct iovec_k iov;
+	struct iov_iter it;
+	u64 at = pos;
+
+	if (!f->fop || !f->fop->read)
+		return -EINVAL;
+	iov_iter_kernel(&it, &iov, buf, n);
+	return f->fop->read(f, &it, &at);
+}
+
+long kernel_write(struct file *f, const void *buf, size_t n, u64 pos)
+{
+	struct iovec_k iov;
+	struct iov_iter it;
+	u64 at = pos;
+
+	iov_iter_kernel(&it, &iov, (void *)buf, n);
+	return vfs_write(f, &it, &at);
+}
