@@ -203,12 +203,10 @@ struct file *sock_make_file(struct sock *sk, u32 flags)
 {
 	struct inode *inode = anon_inode_new(S_IFSOCK | 0777);
 	struct file *f = ERR_PTR(-ENFILE);
-	char name[32];
 
 	if (inode) {
-		ksnprintf(name, sizeof(name), "socket:[%llu]", (unsigned long long)inode->ino);
 		inode->fop = &socket_fops;
-		f = file_on_inode(inode, name, &socket_fops, sk, O_RDWR | (flags & O_NONBLOCK));
+		f = file_on_inode(inode, "socket", &socket_fops, sk, O_RDWR | (flags & O_NONBLOCK));
 		if (IS_ERR(f))
 			inode_put(inode);
 	}

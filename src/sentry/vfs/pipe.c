@@ -8,7 +8,6 @@
 #include <linux/fcntl.h>
 #include <linux/stat.h>
 
-#include "base/string.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -340,7 +339,6 @@ int pipe_create_files(struct file **rd, struct file **wr, u32 flags)
 {
 	struct inode *inode = anon_inode_new(S_IFIFO | 0600);
 	struct pipe *p = NULL;
-	char name[32];
 	int err = -ENFILE;
 
 	if (!inode)
@@ -356,14 +354,13 @@ int pipe_create_files(struct file **rd, struct file **wr, u32 flags)
 	p->files = 2;
 	inode->pipe = p;
 	inode->fop = &pipe_fops;
-	ksnprintf(name, sizeof(name), "pipe:[%llu]", (unsigned long long)inode->ino);
-	*rd = file_on_inode(inode_get(inode), name, &pipe_fops, p, O_RDONLY | (flags & O_NONBLOCK));
+	*rd = file_on_inode(inode_get(inode), "pipe", &pipe_fops, p, O_RDONLY | (flags & O_NONBLOCK));
 	if (IS_ERR(*rd)) {
 		err = PTR_ERR(*rd);
 		inode_put(inode);
 		goto out_inode;
 	}
-	*wr = file_on_inode(inode_get(inode), name, &pipe_fops, p, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)));
+	*wr = file_on_inode(inode_get(inode), "pipe", &pipe_fops, p, O_WRONLY | (flags & (O_NONBLOCK | O_DIRECT)));
 	if (IS_ERR(*wr)) {
 		err = PTR_ERR(*wr);
 		p->files = 1;
