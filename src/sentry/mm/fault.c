@@ -285,12 +285,13 @@ static void map_around(struct mm *mm, struct vma *vma, u64 addr, u64 *ptep)
 /* Put `page` (a reference is given) at addr if the entry is still empty and the page still in its file. */
 static int install_page(struct mm *mm, struct vma *vma, u64 addr, struct page *page, u32 prot, struct mapping *was)
 {
+	bool cached = was && vma->ops->fault == filemap_vm_ops.fault;
 	u64 *ptep, soft = 0;
 	int err = 0;
 
 	spin_lock(&mm->pt_lock);
 	ptep = pt_walk_alloc(mm, addr);
-	if (!ptep || *ptep || READ_ONCE(page->mapping) != was) {
+	if (!ptep || *ptep || READ_ONCE(page->mapping) != was || (cached && was != vma_mapping(vma))) {
 		err = ptep ? 0 : -ENOMEM;
 		spin_unlock(&mm->pt_lock);
 		page_put(page);
@@ -301,7 +302,7 @@ static int install_page(struct mm *mm, struct vma *vma, u64 addr, struct page *p
 	pt_set(ptep, pte_make(page_to_pa(page), prot) | soft);
 	if (!soft)
 		mm_rss_add(mm, page, 1);
-	if (vma->ops->fault == filemap_vm_ops.fault && was && was == vma_mapping(vma))
+	if (cached)
 		map_around(mm, vma, addr, ptep);
 	else
 		platform->as_fill(mm, addr, page_to_pa(page), 1, prot);

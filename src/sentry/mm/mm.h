@@ -213,6 +213,9 @@ long mapping_read(struct mapping *m, u64 pos, struct iov_iter *it, u64 size);
 long mapping_write(struct mapping *m, u64 pos, struct iov_iter *it);
 void mapping_truncate(struct mapping *m, u64 new_size); /* drop pages beyond; zero the tail of the last */
 void mapping_punch(struct mapping *m, u64 start, u64 end);
+/* From here on the inode's pages are those of `to`: what was mapped from its old mapping through it is found there again; private
+ * copies stay. Copy-up of an overlay. inode->lock held. */
+void mapping_switch(struct inode *inode, struct mapping *to);
 int mapping_writeback(struct mapping *m); /* all dirty pages, now */
 void mapping_destroy(struct mapping *m);  /* no users left */
 /* First page in [first, last] that is present (data) or absent (hole): SEEK_DATA/SEEK_HOLE. */

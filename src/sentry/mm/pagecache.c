@@ -659,6 +659,29 @@ void mapping_unmap_range(struct mapping *m, u64 first, u64 last)
 	unmap_pages(m, first, last, true);
 }
 
+void mapping_switch(struct inode *inode, struct mapping *to)
+{
+	struct mapping *from = inode->mapping;
+	struct vma *vma, *next;
+
+	mutex_lock(&from->i_mmap_lock);
+	mutex_lock(&to->i_mmap_lock); /* nobody else knows it yet */
+	WRITE_ONCE(inode->mapping, to);
+	list_for_each_safe(vma, next, &from->i_mmap, i_mmap_node) {
+		if (vma->file->inode != inode)
+			continue;
+		/* A fault that is under way looks at the mapping once more. */
+		unmap_vma_part(vma, vma->start, vma->end, from, false);
+		list_move_tail(&vma->i_mmap_node, &to->i_mmap);
+		if ((vma->flags & VM_SHARED) && (vma->flags & VM_MAYWRITE)) {
+			from->writecount_shared--;
+			to->writecount_shared++;
+		}
+	}
+	mutex_unlock(&to->i_mmap_lock);
+	mutex_unlock(&from->i_mmap_lock);
+}
+
 /* Take up to BATCH pages at or after *index, at most `last`, out of the tree. */
 static u32 remove_batch(struct mapping *m, u64 *index, u64 last, struct page **pages)
 {

@@ -104,15 +104,26 @@ u32 prot_vm_flags(u32 prot)
 
 struct mapping *vma_mapping(const struct vma *vma)
 {
-	return vma->file && vma->file->inode ? vma->file->inode->mapping : NULL;
+	return vma->file && vma->file->inode ? READ_ONCE(vma->file->inode->mapping) : NULL;
+}
+
+/* While the lock is held the file keeps its mapping (mapping_switch() takes it too). */
+static struct mapping *lock_mapping(struct vma *vma)
+{
+	struct mapping *m;
+
+	while ((m = vma_mapping(vma))) {
+		mutex_lock(&m->i_mmap_lock);
+		if (vma_mapping(vma) == m)
+			break;
+		mutex_unlock(&m->i_mmap_lock);
+	}
+	return m;
 }
 
 void vma_i_mmap_lock(struct vma *vma)
 {
-	struct mapping *m = vma_mapping(vma);
-
-	if (m)
-		mutex_lock(&m->i_mmap_lock);
+	lock_mapping(vma);
 }
 
 void vma_i_mmap_unlock(struct vma *vma)
@@ -142,11 +153,11 @@ void vma_i_mmap_add(struct vma *vma, struct vma *after)
 
 static void i_mmap_remove(struct vma *vma)
 {
-	struct mapping *m = vma_mapping(vma);
+	struct mapping *m;
 
-	if (!m || list_empty(&vma->i_mmap_node))
+	if (list_empty(&vma->i_mmap_node))
 		return;
-	mutex_lock(&m->i_mmap_lock);
+	m = lock_mapping(vma);
 	list_del(&vma->i_mmap_node);
 	if (shared_writable(vma))
 		m->writecount_shared--;
@@ -309,11 +320,9 @@ static bool can_merge(const struct vma *a, const struct vma *b)
 static void absorb(struct vma *vma, struct vma *next)
 {
 	u64 end = next->end;
-	struct mapping *m = vma_mapping(vma);
+	struct mapping *m = lock_mapping(vma);
 
 	/* The VMA grows before its neighbour leaves, under one hold of the lock, so that truncation sees every page. */
-	if (m)
-		mutex_lock(&m->i_mmap_lock);
 	vma->end = end;
 	if (m && !list_empty(&next->i_mmap_node)) {
 		list_del(&next->i_mmap_node);
