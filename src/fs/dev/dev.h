@@ -5,7 +5,6 @@
 #include "base/types.h"
 
 struct files;
-struct vma;
 
 void dev_register(void);    /* device numbers and the devtmpfs file system */
 void devpts_register(void);
@@ -13,6 +12,5 @@ void devpts_register(void);
 int stdio_init(struct files *files);
 
 void random_bytes(void *buf, size_t n); /* kernel/random.c */
-int shmem_zero_setup(struct vma *vma);	/* mm: make a mapping shared anonymous memory */
 
 #endif

@@ -5,6 +5,7 @@
 #include "fs/dev/dev.h"
 #include "fs/dev/tty.h"
 #include "sentry/mm/mm.h"
+#include "sentry/mm/shmem.h"
 #include "sentry/vfs/vfs.h"
 
 static long null_read(struct file *f, struct iov_iter *to, u64 *pos) { return 0; }

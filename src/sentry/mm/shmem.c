@@ -267,6 +267,20 @@ struct file *shmem_file_new(const char *name, u64 size)
 	return shmem_open_new(name, size, 0777, F_SEAL_SEAL);
 }
 
+/* A shared mapping of /dev/zero is shared anonymous memory; zero(4). */
+int shmem_zero_setup(struct vma *vma)
+{
+	struct file *file = shmem_file_new("/dev/zero (deleted)", vma->end - vma->start);
+
+	if (IS_ERR(file))
+		return (int)PTR_ERR(file);
+	file_put(vma->file);
+	vma->file = file;
+	vma->pgoff = 0;
+	vma->ops = &filemap_vm_ops;
+	return 0;
+}
+
 void shmem_evict(struct inode *inode)
 {
 	if (!inode->mapping || !sealable(inode))

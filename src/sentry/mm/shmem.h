@@ -16,6 +16,9 @@ struct vma;
 /* An unlinked file of `size` bytes; `name` is what /proc shows. ERR_PTR(-errno). */
 struct file *shmem_file_new(const char *name, u64 size);
 
+/* file_ops.mmap of /dev/zero, shared: fresh shared anonymous memory in place of vma->file. 0 or -errno. */
+int shmem_zero_setup(struct vma *vma);
+
 /* For file_ops of inodes with inode->mapping (ops NULL). They take inode->lock where needed. */
 long shmem_read(struct file *file, struct iov_iter *to, u64 *pos);
 long shmem_write(struct file *file, struct iov_iter *from, u64 *pos);

@@ -235,30 +235,3 @@ SYSCALL4(sync_file_range, s32, fd, s64, off, s64, len, u32, flags)
 	file_put(f);
 	return ret;
 }
-
-SYSCALL4(fadvise64, s32, fd, s64, off, s64, len, s32, advice)
-{
-	struct file *f = fget(fd);
-	long ret = 0;
-
-	if (!f)
-		return -EBADF;
-	if (S_ISFIFO(f->inode->mode))
-		ret = -ESPIPE;
-	else if (len < 0 || advice < 0 || advice > 5)
-		ret = -EINVAL;
-	file_put(f);
-	return ret;
-}
-
-SYSCALL3(readahead, s32, fd, s64, off, u64, n)
-{
-	struct file *f = fget(fd);
-	long ret;
-
-	if (!f)
-		return -EBADF;
-	ret = !(f->mode & FMODE_READ) ? -EBADF : f->inode->mapping ? 0 : -EINVAL;
-	file_put(f);
-	return ret;
-}
