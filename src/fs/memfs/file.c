@@ -38,9 +38,8 @@ static int set_size(struct inode *i, u64 size)
 		if (err)
 			return err;
 		m->own_data = true;
-		WRITE_ONCE(i->mapping, &m->own);
+		mapping_switch(i, &m->own);
 		i->size = 0;
-		mapping_unmap_range(m->lower->mapping, 0, ~0ull);
 	}
 	err = mem_copy_up(i);
 	return err ? err : shmem_set_size(i, size);

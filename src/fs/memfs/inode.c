@@ -148,8 +148,7 @@ int mem_copy_up(struct inode *i)
 		return err == -ENOMEM ? -ENOSPC : err;
 	}
 	m->own_data = true;
-	WRITE_ONCE(i->mapping, &m->own);
-	mapping_unmap_range(m->lower->mapping, 0, ~0ull); /* shared mappings see the new pages from here on */
+	mapping_switch(i, &m->own);
 	return 0;
 }
 

@@ -22,7 +22,6 @@ struct proc_inode { /* inode->priv below /proc/PID */
 /* The task an inode speaks of, with a reference; NULL when it is gone. */
 struct task *proc_task_get(const struct inode *inode);
 void proc_evict_inode(struct inode *inode);
-s32 pid_next_process(s32 nr); /* kernel/pid.c */
 
 extern const struct proc_entry proc_tgid_entries[], proc_tid_entries[];
 extern const struct inode_ops proc_fd_iops, proc_fdinfo_iops, proc_task_iops, proc_exe_iops, proc_cwd_iops, proc_root_iops;

@@ -8,6 +8,7 @@
 #include "hostcall.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/uts.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
@@ -207,4 +208,14 @@ SYSCALL2(sethostname, u64, uname, s32, len)
 SYSCALL2(setdomainname, u64, uname, s32, len)
 {
 	return set_uts_name(offsetof(struct uts_ns, domainname), uname, len);
+}
+
+const char *uts_hostname(void)
+{
+	return current->ns->uts->nodename;
+}
+
+const char *uts_domainname(void)
+{
+	return current->ns->uts->domainname;
 }
