@@ -380,5 +380,8 @@ void frames_init(u64 first_free_pa, u64 mem_size)
 	if (zone.first >= zone.end)
 		panic("sandbox memory of %llu bytes is too small", (unsigned long long)mem_size);
 	zone.limit = zone.end - zone.first;
+	/* What lies before is nobody's to free, wherever it is mapped (the clock page). */
+	for (u64 pfn = 0; pfn < PAGE_ALIGN_UP(first_free_pa) >> PAGE_SHIFT; pfn++)
+		refcount_set(&memmap[pfn].ref, 1);
 	zero_page = frame_alloc(0, FRAME_ZERO);
 }
