@@ -185,6 +185,9 @@ struct file *exec_open(s32 dirfd, const char *path, u32 lookup)
 	err = inode_permission(p.dentry->inode, MAY_EXEC);
 	if (err)
 		goto out;
+	err = -ETXTBSY;
+	if (READ_ONCE(p.dentry->inode->writecount) > 0)
+		goto out;
 	f = file_open_path(&p, O_RDONLY | O_EXEC_INTERNAL);
 	path_put(&p);
 	return f;

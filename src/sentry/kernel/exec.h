@@ -8,7 +8,7 @@ struct cred;
 struct file;
 struct mm;
 
-/* Open flag of the sentry alone: check for execution, not for reading, and refuse writers meanwhile (ETXTBSY). */
+/* Open flag of the sentry alone: the right to execute was checked and is enough. */
 #define O_EXEC_INTERNAL 0x20u
 
 #define EXEC_HEAD_SIZE 256u

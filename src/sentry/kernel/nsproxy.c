@@ -162,6 +162,16 @@ SYSCALL1(unshare, u64, flags)
 
 /* ---- the UTS namespace ---- */
 
+const char *uts_hostname(void)
+{
+	return current->ns->uts->nodename;
+}
+
+const char *uts_domainname(void)
+{
+	return current->ns->uts->domainname;
+}
+
 static void copy_name(char *dst, const char *src)
 {
 	kstrlcpy(dst, src, UTS_LEN);
@@ -173,8 +183,8 @@ SYSCALL1(uname, u64, ubuf)
 	struct new_utsname n = { 0 };
 
 	copy_name(n.sysname, "Linux");
-	copy_name(n.release, current->proc->personality & 0x0020000 ? "2.6.61" : "6.1.0"); /* UNAME26: personality(2) */
-	copy_name(n.version, "#1 SMP PREEMPT runsc-c");
+	copy_name(n.release, current->proc->personality & 0x0020000 ? "2.6.61" : UTS_RELEASE); /* UNAME26: personality(2) */
+	copy_name(n.version, UTS_VERSION);
 	copy_name(n.machine, (current->proc->personality & 0xff) == 8 ? "i686" : "x86_64"); /* PER_LINUX32 */
 	spin_lock(&u->lock);
 	copy_name(n.nodename, u->nodename);

@@ -124,8 +124,8 @@ s32 pid_last(void)
 	return READ_ONCE(last_pid);
 }
 
-/* The smallest number >= nr that is a thread group, for readdir of /proc; 0: none. */
-s32 pid_next_process(s32 nr)
+/* The smallest number >= nr that is a thread group, 0: none. */
+s32 next_tgid(s32 nr)
 {
 	struct rb_node *n, *best = NULL;
 	s32 found = 0;

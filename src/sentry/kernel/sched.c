@@ -151,9 +151,10 @@ static void place_sleeper(struct rq *rq, struct task *t)
 		t->vruntime = floor;
 }
 
+/* A vCPU without an idle task has not come up yet. */
 static bool cpu_allowed(const struct task *t, u32 cpu)
 {
-	return t->cpu_mask >> cpu & 1;
+	return (t->cpu_mask >> cpu & 1) && READ_ONCE(rqs[cpu].idle);
 }
 
 /* ---- waking ---- */
@@ -342,7 +343,6 @@ void task_set_entry(struct task *t, void (*fn)(void *), void *arg)
 	u64 *sp = (u64 *)KSTACK_TOP(t->kstack);
 
 	((struct task **)((char *)t->kstack + KSTACK_SIZE - 16))[0] = t;
-	*--sp = 0; /* keeps the stack aligned in task_entry */
 	*--sp = (u64)task_entry;
 	*--sp = 0;	  /* rbp */
 	*--sp = (u64)fn;  /* rbx */
@@ -661,6 +661,8 @@ void sched_boot_cpu(u32 cpu)
 	__asm__("mov %%rsp, %0" : "=r"(sp));
 	t->kstack = (void *)(sp & ~(KSTACK_SIZE - 1));
 	*(struct task **)((char *)t->kstack + KSTACK_SIZE - 16) = t;
-	rq->idle = rq->curr = t;
 	rq->stamp = platform->rdtsc();
+	rq->curr = t;
+	atomic_thread_fence(memory_order_release);
+	WRITE_ONCE(rq->idle, t);
 }

@@ -274,7 +274,9 @@ void attach_process(struct process *p, struct process *parent, struct pid *pgid,
 
 void detach_task(struct task *t)
 {
+	spin_lock(&t->sighand->lock); /* signals walk the threads under it */
 	list_del(&t->thread_node);
+	spin_unlock(&t->sighand->lock);
 	list_del(&t->pid_node);
 	list_del(&t->all_node);
 	nr_threads--;

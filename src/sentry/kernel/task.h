@@ -229,7 +229,7 @@ void task_put(struct task *t);
 /* CPU time of all its threads, dead ones too, in ns. Takes tasklist_lock. */
 void process_cputime(struct process *p, u64 *utime, u64 *stime);
 /* The smallest thread group id >= nr, 0: none; the last number given out (for /proc). */
-s32 pid_next_process(s32 nr);
+s32 next_tgid(s32 from);
 s32 pid_last(void);
 extern u32 nr_threads;		     /* tasklist_lock */
 extern struct process *init_process; /* number 1 */
