@@ -5,6 +5,16 @@
  * and '/' are refused), never a path. A node is named by an id that the gofer gave out; id 1 + n is the root of tree n.
  * The gofer keeps an O_PATH descriptor for each node until FORGET. A reply is a header (status) and a body.
  * Requests are handled one after the other on each channel (one channel a vCPU).
+ *
+ * The body of a request begins behind sizeof(struct gofer_req), that of a reply behind sizeof(struct gofer_rep), whatever
+ * the operation. `len` counts both parts. No padding between names.
+ *
+ * WALK ends early with stop_errno (negative) at a name that cannot be walked; a step that is not a directory is given and
+ * ends the walk (stop_errno 0, or -ENOTDIR when names are left behind one that is no symbolic link).
+ * SYMLINK: the name, then the target up to the end. LINK: `node` under to_name in to_node; name_len 0.
+ * RENAME: name in `node` to to_name in to_node. READDIR: `max` bytes of reply at most (0: GOFER_MSG_MAX); "." and ".." are
+ * not given. GETXATTR and LISTXATTR with size 0 ask for the length alone. OPEN and CREATE pass a descriptor with the reply;
+ * only regular files are ever opened. Trees that are read-only answer -EROFS to every change.
  */
 #ifndef INCLUDE_GOFER_H
 #define INCLUDE_GOFER_H

@@ -1,0 +1,201 @@
+/* What the sentry is told at start: the command and its surroundings, and what /proc shows of the machine. */
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "host/handle.h"
+#include "host/hostmem.h"
+#include "host/sandbox.h"
+
+/* A pen over the strings' part of the boot area; `full` sticks. */
+struct pen {
+	u64 at;
+	bool full;
+};
+
+static u64 put(struct pen *p, const void *data, size_t n, u64 align)
+{
+	u64 at = ALIGN_UP(p->at, align);
+
+	if (p->full || n > BOOT_PARAMS_SIZE - at) {
+		p->full = true;
+		return 0;
+	}
+	p->at = at + n;
+	if (data)
+		memcpy(hostmem.base + BOOT_PARAMS_PA + at, data, n);
+	return at;
+}
+
+static u64 put_string(struct pen *p, const char *s)
+{
+	return put(p, s, strlen(s) + 1, 1);
+}
+
+/* Strings and the array of their offsets; *count how many. */
+static u64 put_vector(struct pen *p, char **v, u32 *count)
+{
+	u32 n = 0;
+	u64 at;
+
+	while (v[n])
+		n++;
+	at = put(p, NULL, n * sizeof(u64), sizeof(u64));
+	for (u32 i = 0; i < n && !p->full; i++)
+		((u64 *)(hostmem.base + BOOT_PARAMS_PA + at))[i] = put_string(p, v[i]);
+	*count = n;
+	return at;
+}
+
+static void put_mounts(struct pen *p, struct boot_params *bp, const struct sandbox_config *cfg)
+{
+	struct boot_mount m[SANDBOX_TREES_MAX + 1];
+	u32 n = 0;
+
+	m[n++] = (struct boot_mount){ put_string(p, "/"), BOOT_MOUNT_GOFER, 0, 1, 1 };
+	m[n++] = (struct boot_mount){ put_string(p, "/tmp"), BOOT_MOUNT_TMPFS, 0, 0, 0 };
+	for (u32 i = 1; i < cfg->ntrees; i++)
+		m[n++] = (struct boot_mount){ put_string(p, cfg->trees[i]), BOOT_MOUNT_GOFER, i, 0, 0 };
+	bp->nmounts = n;
+	bp->mounts_off = put(p, m, n * sizeof(m[0]), 8);
+}
+
+static enum hc_stdio_kind stdio_kind(int fd, mode_t mode)
+{
+	if (S_ISREG(mode) || S_ISDIR(mode))
+		return STDIO_FILE;
+	if (S_ISFIFO(mode))
+		return STDIO_PIPE;
+	if (S_ISSOCK(mode))
+		return STDIO_SOCKET;
+	return isatty(fd) ? STDIO_TTY : STDIO_CHAR;
+}
+
+static void fill_stdio(struct boot_params *bp, const struct sandbox_config *cfg, int fd)
+{
+	static const enum handle_kind kinds[] = {
+		[STDIO_FILE] = HANDLE_FILE, [STDIO_PIPE] = HANDLE_STREAM, [STDIO_TTY] = HANDLE_TTY,
+		[STDIO_SOCKET] = HANDLE_STREAM, [STDIO_CHAR] = HANDLE_STREAM,
+	};
+	struct stat st;
+	s64 h;
+
+	bp->stdio[fd] = HC_NO_HANDLE;
+	bp->stdio_kind[fd] = STDIO_CLOSED;
+	if (cfg->stdio_closed[fd] || fstat(fd, &st) < 0)
+		return;
+	bp->stdio_kind[fd] = stdio_kind(fd, st.st_mode);
+	h = handle_add(fd, kinds[bp->stdio_kind[fd]], cfg->stdio_nonblock[fd]);
+	if (h < 0)
+		return;
+	bp->stdio[fd] = (hc_handle)h;
+	bp->stdio_mode[fd] = st.st_mode;
+	bp->stdio_flags[fd] = (u32)fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND | O_NONBLOCK);
+	if (cfg->stdio_nonblock[fd]) /* set by us */
+		bp->stdio_flags[fd] &= ~(u32)O_NONBLOCK;
+}
+
+/* The text behind "name :" of the first CPU in /proc/cpuinfo. */
+static void cpuinfo_field(const char *text, const char *name, char *out, size_t size)
+{
+	const char *p = text;
+	size_t n = strlen(name);
+
+	for (; p && strncmp(p, name, n); p = strchr(p, '\n'), p = p ? p + 1 : NULL)
+		;
+	p = p ? strchr(p, ':') : NULL;
+	if (!p)
+		return;
+	p += p[1] == ' ' ? 2 : 1;
+	n = strcspn(p, "\n");
+	n = MIN(n, size - 1);
+	memcpy(out, p, n);
+	out[n] = '\0';
+}
+
+static u32 cpuinfo_number(const char *text, const char *name)
+{
+	char value[32] = "0";
+	unsigned n = 0;
+
+	cpuinfo_field(text, name, value, sizeof(value));
+	sscanf(value, "%u", &n);
+	return n;
+}
+
+static void fill_cpu(struct boot_params *bp)
+{
+	char text[8192] = "";
+	int fd = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+	text[MAX(n, 0)] = '\0';
+	if (fd >= 0)
+		close(fd);
+	cpuinfo_field(text, "flags", bp->cpu_flags, sizeof(bp->cpu_flags));
+	cpuinfo_field(text, "model name", bp->cpu_model, sizeof(bp->cpu_model));
+	cpuinfo_field(text, "vendor_id", bp->cpu_vendor, sizeof(bp->cpu_vendor));
+	bp->cpu_family = cpuinfo_number(text, "cpu family");
+	bp->cpu_model_id = cpuinfo_number(text, "model\t");
+	bp->cpu_stepping = cpuinfo_number(text, "stepping");
+	bp->cpu_cache_kb = cpuinfo_number(text, "cache size");
+	bp->cpu_khz = clock_tsc_hz() / 1000;
+	bp->aux_hwcap = getauxval(AT_HWCAP);
+	bp->aux_hwcap2 = getauxval(AT_HWCAP2);
+}
+
+static u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
+}
+
+int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
+{
+	struct boot_params *bp = hostmem_boot_params();
+	struct pen p = { .at = ALIGN_UP(sizeof(*bp), 64) };
+
+	bp->magic = BOOT_MAGIC;
+	bp->abi = HOSTCALL_ABI;
+	bp->ncpus = cfg->ncpus;
+	bp->mem_size = hostmem.size;
+	bp->host_mem_total = hostmem.size;
+	bp->first_free_pa = first_free;
+	bp->boot_mono_ns = now_ns();
+	bp->log_level = cfg->log_fd >= 0 ? LOG_DEBUG : LOG_WARN;
+	bp->strace = cfg->strace;
+	bp->stats = cfg->stats;
+	bp->uid = cfg->uid;
+	bp->gid = cfg->gid;
+	for (int fd = 0; fd < 3; fd++)
+		fill_stdio(bp, cfg, fd);
+	for (u32 i = 0; i < ARRAY_SIZE(bp->rlimits); i++) {
+		struct rlimit r = { RLIM_INFINITY, RLIM_INFINITY };
+
+		getrlimit(i, &r);
+		bp->rlimits[i][0] = r.rlim_cur;
+		bp->rlimits[i][1] = r.rlim_max;
+	}
+	fill_cpu(bp);
+	bp->umask = cfg->umask;
+	if (getrandom(bp->random, sizeof(bp->random), 0) != sizeof(bp->random))
+		return -errno;
+	bp->exe_off = put_string(&p, cfg->argv[0]);
+	bp->cwd_off = put_string(&p, cfg->cwd);
+	bp->hostname_off = put_string(&p, cfg->hostname);
+	bp->argv_off = put_vector(&p, cfg->argv, &bp->argc);
+	bp->envp_off = put_vector(&p, cfg->envp, &bp->envc);
+	put_mounts(&p, bp, cfg);
+	return p.full ? -E2BIG : 0;
+}

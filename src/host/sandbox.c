@@ -1,0 +1,218 @@
+/* The sandbox process: everything is made ready by one thread, then locked, then the vCPUs start. */
+#include "host/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/async.h"
+#include "host/cpu.h"
+#include "host/events.h"
+#include "host/exit.h"
+#include "host/hostcalls.h"
+#include "host/hostmem.h"
+#include "host/lockdown.h"
+#include "host/serve.h"
+#include "platform/kvm/kvm_host.h"
+#include "platform/ptrace/ptrace_host.h"
+#include "seccomp_sandbox.h"
+
+#define VCPU_STACK (128ul << 10)
+#define DESCRIPTORS 1024 /* the table is this large before threads exist: growing it later waits for all of them */
+
+static struct kvm_vm *vm;
+static int control_fd;
+
+static void die(const char *what, int err)
+{
+	host_fatal("%s: %s", what, strerror(-err));
+}
+
+static void kick_kvm(u32 cpu)
+{
+	kvm_vcpu_kick(vm, cpu);
+}
+
+static void kvm_died(u32 cpu, const char *text) __noreturn;
+static void kvm_died(u32 cpu, const char *text)
+{
+	host_fatal("%s", text);
+}
+
+static void kvm_counters(void)
+{
+	struct kvm_exit_count rows[64];
+	u32 n = kvm_vm_exit_counts(vm, rows, ARRAY_SIZE(rows));
+
+	for (u32 i = 0; i < n; i++)
+		host_stat(rows[i].name, rows[i].count);
+}
+
+static void ptrace_counters(void)
+{
+	struct ptrace_stats st;
+
+	ptrace_get_stats(&st);
+	host_stat("resumes", st.resumes);
+	host_stat("system calls", st.syscalls);
+	host_stat("faults", st.faults);
+	host_stat("exceptions", st.exceptions);
+	host_stat("kicks", st.kicks);
+	host_stat("fills", st.fills);
+	host_stat("injections", st.injections);
+	host_stat("injected calls", st.ops);
+	host_stat("units made", st.units);
+}
+
+static void prepare_kvm(const struct sandbox_config *cfg)
+{
+	struct kvm_config kc = { .mem = hostmem.base, .mem_size = hostmem.size, .ncpus = cfg->ncpus,
+				 .hostcall = hostcall_dispatch, .fatal = kvm_died };
+	char err[256];
+
+	vm = kvm_vm_create(&kc, err, sizeof(err));
+	if (!vm)
+		host_fatal("%s", err);
+	host_set_platform_kick(kick_kvm);
+}
+
+static void prepare_ptrace(const struct sandbox_config *cfg)
+{
+	struct ptrace_config pc = { .mem_fd = hostmem.fd, .mem = hostmem.base, .mem_size = hostmem.size, .ncpus = cfg->ncpus };
+	const char *what = "ptrace";
+	int err = ptrace_prepare(&pc, &what);
+
+	if (err)
+		die(what, err);
+	host_set_platform_kick(ptrace_kick_vcpu);
+}
+
+/* A signal that the command got and passes on. */
+static void on_control(void)
+{
+	struct sandbox_signal msg;
+	ssize_t n = recv(control_fd, &msg, sizeof(msg), MSG_DONTWAIT);
+
+	if (n == 0) /* the command is gone */
+		_exit(125);
+	if (n == sizeof(msg))
+		events_push(msg.signal == SIGWINCH ? HC_EV_WINCH : HC_EV_SIGNAL, 0, (s64)msg.signal);
+}
+
+static void grow_descriptor_table(void)
+{
+	struct rlimit r;
+
+	if (!getrlimit(RLIMIT_NOFILE, &r)) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+	if (dup2(control_fd, DESCRIPTORS - 1) >= 0)
+		close(DESCRIPTORS - 1);
+}
+
+static void *run_vcpu(void *arg)
+{
+	u32 cpu = (u32)(unsigned long)arg;
+
+	if (vm) {
+		host_vcpu_thread_init(cpu);
+		kvm_vcpu_loop(vm, cpu);
+	}
+	ptrace_run_vcpu(hostmem_boot_params(), cpu);
+}
+
+static void start_vcpus(const struct sandbox_config *cfg)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, VCPU_STACK);
+	for (u32 cpu = 1; cpu < cfg->ncpus; cpu++) {
+		err = pthread_create(&thread, &attr, run_vcpu, (void *)(unsigned long)cpu);
+		if (err)
+			die("starting a vCPU thread", -err);
+	}
+	run_vcpu(NULL);
+}
+
+static void make_memory(const struct sandbox_config *cfg)
+{
+	int err = hostmem_create(cfg->mem_size);
+
+	if (err)
+		die("sandbox memory", err);
+	grow_descriptor_table();
+	if (cfg->platform == SANDBOX_KVM)
+		prepare_kvm(cfg);
+	clock_init(cfg->start, vm ? kvm_vm_tsc_offset(vm) : 0);
+	err = boot_params_fill(cfg, vm ? kvm_vm_first_free(vm) : LAYOUT_END_PA);
+	if (err)
+		die("arguments and environment", err);
+	if (vm && !kvm_vm_has_fsgsbase(vm))
+		hostmem_boot_params()->aux_hwcap2 &= ~2ul; /* HWCAP2_FSGSBASE */
+}
+
+static void lock_down(const struct sandbox_config *cfg, const struct isolation *iso, int go)
+{
+	const char *what = "";
+	int err = lockdown_root(iso, &what);
+
+	if (!err)
+		err = lockdown_identity(iso, go, true, &what);
+	if (!err)
+		err = lockdown_privileges(NULL, 0, &what);
+	if (err)
+		die(what, err);
+	if (cfg->platform == SANDBOX_PTRACE)
+		prepare_ptrace(cfg);
+	err = vm ? lockdown_seccomp(seccomp_kvm, ARRAY_SIZE(seccomp_kvm), &what)
+		 : lockdown_seccomp(seccomp_ptrace, ARRAY_SIZE(seccomp_ptrace), &what);
+	if (err)
+		die(what, err);
+}
+
+void sandbox_main(const struct sandbox_config *cfg, const struct isolation *iso, int control, int go, const int *channels)
+{
+	int keep[MAX_CPUS + 3], err;
+	const char *what = "";
+	u32 n = 0;
+
+	control_fd = control;
+	host_exit_init(control, cfg->log_fd, cfg->stats, cfg->platform == SANDBOX_KVM ? kvm_counters : ptrace_counters);
+	keep[n++] = control;
+	keep[n++] = go;
+	if (cfg->log_fd >= 0)
+		keep[n++] = cfg->log_fd;
+	for (u32 cpu = 0; cpu < cfg->ncpus; cpu++) {
+		keep[n++] = channels[cpu];
+		serve_gofer_channel(cpu, channels[cpu]);
+	}
+	err = lockdown_begin(keep, n, &what);
+	if (err)
+		die(what, err);
+	prctl(PR_SET_NAME, "runsc-c sandbox");
+	prctl(PR_SET_TIMERSLACK, 1); /* inherited by the threads: waits end when they say */
+	mallopt(M_ARENA_MAX, 1);
+	make_memory(cfg);
+	err = host_cpu_init(cfg->ncpus);
+	if (!err)
+		err = async_init(control, on_control, cfg->no_uring);
+	if (err)
+		die("asynchronous I/O", err);
+	lock_down(cfg, iso, go);
+	err = async_start();
+	if (err)
+		die("starting the event thread", err);
+	start_vcpus(cfg);
+	host_fatal("vCPU 0 returned");
+}

@@ -1,0 +1,47 @@
+/*
+ * The sandbox process and the gofer, as the command starts them: what each is given, and their main functions. Both are forked
+ * from the command (one executable, no exec), single-threaded until they have locked themselves down.
+ */
+#ifndef HOST_SANDBOX_H
+#define HOST_SANDBOX_H
+
+#include "host/clock.h"
+#include "hostcall.h"
+
+enum sandbox_platform { SANDBOX_PTRACE, SANDBOX_KVM };
+
+#define SANDBOX_TREES_MAX 64 /* the root and the --rw trees */
+
+struct sandbox_config {
+	enum sandbox_platform platform;
+	u32 ncpus;
+	u64 mem_size;
+	char **argv; /* NULL-terminated; argv[0] is the program */
+	char **envp;
+	const char *cwd;
+	const char *hostname;
+	u32 ntrees;
+	const char *trees[SANDBOX_TREES_MAX]; /* host paths; 0 is the root. Each other one appears at the same path inside */
+	bool strace, stats, no_uring;
+	int log_fd;	/* --debug-log, or -1 */
+	u32 umask, uid, gid;
+	bool stdio_closed[3]; /* the command was started without it */
+	bool stdio_nonblock[3]; /* an open file of our own, with O_NONBLOCK */
+	struct clock_sample start;
+};
+
+/* A process made by spawn_isolated(): which of its namespaces are its own. */
+struct isolation {
+	bool user_ns, mount_ns;
+	bool become_nobody; /* started by root: give the user id up too */
+};
+
+/* fds: control socket; go: a pipe that gets one byte when the id maps are written; channels: one a vCPU. */
+__noreturn void sandbox_main(const struct sandbox_config *cfg, const struct isolation *iso, int control, int go,
+			     const int *channels);
+__noreturn void gofer_main(const struct sandbox_config *cfg, const struct isolation *iso, int go, const int *channels);
+
+/* boot_params.c: everything the sentry is told. first_free: where its memory starts. 0 or -E2BIG. */
+int boot_params_fill(const struct sandbox_config *cfg, u64 first_free);
+
+#endif

@@ -1,0 +1,23 @@
+/* The servers of hostcalls that have a file of their own. Each takes a private, full-sized, unchecked request. */
+#ifndef HOST_SERVE_H
+#define HOST_SERVE_H
+
+#include "base/types.h"
+
+/* serve_file.c */
+s64 serve_pread(u32 cpu, void *req);
+s64 serve_pwrite(u32 cpu, void *req);
+s64 serve_preadv(u32 cpu, void *req);
+s64 serve_pwritev(u32 cpu, void *req);
+s64 serve_ftruncate(u32 cpu, void *req);
+s64 serve_fallocate(u32 cpu, void *req);
+s64 serve_fsync(u32 cpu, void *req);
+s64 serve_fsize(u32 cpu, void *req);
+s64 serve_close(u32 cpu, void *req);
+/* serve_gofer.c */
+s64 serve_gofer(u32 cpu, void *req);
+void serve_gofer_channel(u32 cpu, int fd); /* before the vCPU starts */
+/* serve_tty.c */
+s64 serve_tty(u32 cpu, void *req);
+
+#endif
