@@ -219,13 +219,3 @@ SYSCALL2(setdomainname, u64, uname, s32, len)
 {
 	return set_uts_name(offsetof(struct uts_ns, domainname), uname, len);
 }
-
-const char *uts_hostname(void)
-{
-	return current->ns->uts->nodename;
-}
-
-const char *uts_domainname(void)
-{
-	return current->ns->uts->domainname;
-}

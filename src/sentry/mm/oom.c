@@ -25,7 +25,7 @@ static struct task *choose_victim(void)
 	struct task *victim = NULL;
 	s64 most = 0;
 
-	for (s32 nr = pid_next_process(1); nr > 0; nr = pid_next_process(nr + 1)) {
+	for (s32 nr = next_tgid(1); nr > 0; nr = next_tgid(nr + 1)) {
 		struct task *t = find_task_get(nr);
 		struct mm *mm = t ? task_get_mm(t) : NULL;
 		s64 score = mm ? oom_badness(t->proc, mm) : 0;

@@ -6,6 +6,7 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "sentry/kernel/exec.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/pipe.h"
@@ -49,7 +50,7 @@ static int check_access(const struct path *p, u32 flags)
 	u32 mask = 0;
 	int err, mode = open_flags_to_mode(flags);
 
-	if (mode & FMODE_READ)
+	if (mode & FMODE_READ && !(flags & O_EXEC_INTERNAL))
 		mask |= MAY_READ;
 	if (mode & FMODE_WRITE || flags & O_TRUNC)
 		mask |= MAY_WRITE;
@@ -92,7 +93,7 @@ static struct file *open_checked(const struct path *p, u32 flags)
 	f->path = *p;
 	path_get(&f->path);
 	f->inode = i;
-	f->flags = flags & ~(u32)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+	f->flags = flags & ~(u32)(O_EXEC_INTERNAL | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
 	if (flags & O_PATH) {
 		f->mode = FMODE_PATH;
 		f->flags = flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW);
