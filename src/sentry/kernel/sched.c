@@ -636,6 +636,8 @@ static u64 calibrate_handoff(void)
 	return MAX(plain, loop * 10);
 }
 
+static struct task *idle_tasks[MAX_CPUS];
+
 void sched_init(u32 n)
 {
 	ncpus = n;
@@ -649,15 +651,19 @@ void sched_init(u32 n)
 		ktimer_init(&rqs[i].slice, slice_end);
 	}
 	task_init();
+	/* All at once: a vCPU that has no task yet cannot use its caches of the allocator. */
+	for (u32 i = 0; i < n; i++) {
+		idle_tasks[i] = task_alloc_idle(i);
+		BUG_ON(!idle_tasks[i]);
+	}
 }
 
 void sched_boot_cpu(u32 cpu)
 {
-	struct task *t = task_alloc_idle(cpu);
 	struct rq *rq = &rqs[cpu];
+	struct task *t = idle_tasks[cpu];
 	u64 sp;
 
-	BUG_ON(!t);
 	__asm__("mov %%rsp, %0" : "=r"(sp));
 	t->kstack = (void *)(sp & ~(KSTACK_SIZE - 1));
 	*(struct task **)((char *)t->kstack + KSTACK_SIZE - 16) = t;
