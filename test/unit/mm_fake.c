@@ -173,7 +173,7 @@ s32 task_tgid(const struct task *t) { (void)t; return 1; }
 struct task *find_task_get(s32 tid) { (void)tid; return NULL; }
 struct mm *task_get_mm(struct task *t) { return t->mm; }
 void task_put(struct task *t) { (void)t; }
-s32 pid_next_process(s32 from) { (void)from; return 0; }
+s32 next_tgid(s32 from) { (void)from; return 0; }
 long send_signal_process(struct process *p, int sig, siginfo_t_k *info) { (void)p; (void)sig; (void)info; return 0; }
 bool may_access_task(struct task *t, bool attach);
 bool may_access_task(struct task *t, bool attach) { (void)t; (void)attach; return true; }

@@ -488,7 +488,7 @@ int proc_pid_iterate(struct file *file, struct dir_context *ctx, u64 first)
 	s32 nr = ctx->pos > first ? (s32)(ctx->pos - first) : 1;
 	char name[16];
 
-	for (nr = pid_next_process(nr); nr > 0; nr = pid_next_process(nr + 1)) {
+	for (nr = next_tgid(nr); nr > 0; nr = next_tgid(nr + 1)) {
 		int len = kscnprintf(name, sizeof(name), "%d", nr);
 
 		if (!ctx->emit(ctx, name, (u32)len, first + (u64)nr + 1, (u64)nr + 500000, 4))
