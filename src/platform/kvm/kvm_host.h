@@ -21,14 +21,6 @@
 /* The handler is installed by kvm_vm_create(); it does nothing. vCPU threads unblock it themselves. */
 #define KVM_KICK_SIGNAL (SIGRTMIN + 2)
 
-enum kvm_kind {
-	KVM_KIND_NONE,	   /* no usable KVM; the text says why */
-	KVM_KIND_EMULATED, /* ring 0 runs in an instruction emulator: right, but slow */
-	KVM_KIND_HARDWARE,
-};
-/* Find out what KVM this host offers, by running three instructions in a small VM. `text` gets one line. */
-enum kvm_kind kvm_probe(char *text, size_t size);
-
 struct kvm_vm;
 
 struct kvm_config {
