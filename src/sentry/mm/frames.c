@@ -19,6 +19,9 @@
 #define RELEASE_LOW 8192u
 #define RELEASE_MIN_ORDER 3u
 
+/* Up to here clearing is cheaper than having the host back fresh memory. */
+#define CLEAR_MAX_ORDER 5u
+
 #define PCP_MAX 128u
 #define PCP_BATCH_ORDER 5u
 
@@ -135,7 +138,7 @@ static u64 in_use(void)
  * large zero ones prefer memory that need not be cleared. */
 static struct page *block_take(u32 order, bool want_zero, bool *zero)
 {
-	u32 first = want_zero && order ? SET_ZERO : SET_DIRTY;
+	u32 first = want_zero && order > CLEAR_MAX_ORDER ? SET_ZERO : SET_DIRTY;
 	struct page *page = NULL;
 
 	spin_lock(&zone.lock);
@@ -302,21 +305,27 @@ void page_put(struct page *page)
 		frame_free_one(page);
 }
 
-void frames_free_block(struct page *page, u32 order)
+void frames_free_run(struct page *page, u64 n)
 {
+	u64 pfn = (u64)(page - memmap);
 	bool release;
 
-	for (u64 i = 0; i < 1ull << order; i++) {
+	for (u64 i = 0; i < n; i++) {
 		refcount_set(&page[i].ref, 0);
 		page[i].flags = 0;
 		page[i].mapping = NULL;
 	}
 	spin_lock(&zone.lock);
-	block_free((u64)(page - memmap), order, SET_DIRTY);
+	range_free(pfn, pfn + n, SET_DIRTY);
 	release = zone.nfree[SET_DIRTY] > RELEASE_HIGH;
 	spin_unlock(&zone.lock);
 	if (release)
 		release_dirty();
+}
+
+void frames_free_block(struct page *page, u32 order)
+{
+	frames_free_run(page, 1ull << order);
 }
 
 void frames_free_list(struct list_head *pages)

@@ -18,6 +18,8 @@ static inline bool page_is_anon(const struct page *page)
 
 /* Give back 2^order frames that frame_alloc() gave as one block; each must have exactly one reference. */
 void frames_free_block(struct page *page, u32 order);
+/* The same for n neighbouring frames. */
+void frames_free_run(struct page *page, u64 n);
 /* Give back a list (of page.lru) of order-0 frames whose references are gone already. */
 void frames_free_list(struct list_head *pages);
 /* From now on this_cpu_id() is right: use the per-vCPU caches. */

@@ -380,17 +380,13 @@ void *vmalloc_pages(size_t bytes)
 	page = frame_alloc(order, FRAME_ZERO);
 	if (!page)
 		return NULL;
-	for (u64 i = pages; i < 1ull << order; i++)
-		page_put(&page[i]);
+	if (pages < 1ull << order)
+		frames_free_run(page + pages, (1ull << order) - pages);
 	return page_to_va(page);
 }
 
 void vfree_pages(void *p, size_t bytes)
 {
-	struct page *page = pa_to_page(va_to_pa(p));
-
-	if (!p)
-		return;
-	for (u64 i = 0; i < PAGE_ALIGN_UP(bytes) >> PAGE_SHIFT; i++)
-		page_put(&page[i]);
+	if (p)
+		frames_free_run(pa_to_page(va_to_pa(p)), PAGE_ALIGN_UP(bytes) >> PAGE_SHIFT);
 }
