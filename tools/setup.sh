@@ -1,13 +1,21 @@
 #!/bin/sh
-# Install what is needed to build runsc-c (and with --tests, to test it) from Debian 12's packages. Run as root.
+# Install what is needed to build runsc-c (with --tests, to test it; with --vm, for test/vm/run) from Debian 12's packages.
+# Run as root.
 set -eu
 
 build="gcc meson ninja-build pkg-config python3 libc6-dev linux-libc-dev libseccomp-dev libcap-dev liburing-dev"
 tests="libcmocka-dev binutils busybox-static dash bash gawk sed findutils tar gzip perl git sqlite3 openssl stress-ng
 	musl-tools python3 procps nodejs"
 
+vm="qemu-system-x86 cpio busybox-static kmod binutils python3"
+
 want=$build
-[ "${1-}" != --tests ] || want="$build $tests"
+for option; do
+	case $option in
+	--tests) want="$want $tests" ;;
+	--vm) want="$want $vm" ;;
+	esac
+done
 missing=
 for p in $want; do
 	dpkg-query -W -f='${Status}\n' "$p" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $p"
