@@ -144,6 +144,22 @@ int unix_autobind(struct unix_sock *u)
 	return err;
 }
 
+/* Linux makes the node first: a socket that has a name fails with EADDRINUSE when the path exists, else with EINVAL. */
+static int bind_twice(const struct sockaddr_k *addr, u32 len)
+{
+	char name[UNIX_ADDR_MAX + 1];
+	struct path path;
+
+	if (!addr->raw[UNIX_PATH_OFF])
+		return -EINVAL;
+	memcpy(name, addr->raw + UNIX_PATH_OFF, len - UNIX_PATH_OFF);
+	name[len - UNIX_PATH_OFF] = 0;
+	if (path_lookup(AT_FDCWD, name, 0, &path))
+		return -EINVAL;
+	path_put(&path);
+	return -EADDRINUSE;
+}
+
 int unix_bind(struct sock *sk, const struct sockaddr_k *addr, u32 len)
 {
 	struct unix_sock *u = to_unix(sk);
@@ -156,7 +172,7 @@ int unix_bind(struct sock *sk, const struct sockaddr_k *addr, u32 len)
 		return err;
 	mutex_lock(&u->bindlock);
 	if (u->addr)
-		err = -EINVAL;
+		err = bind_twice(addr, len);
 	else if (addr->raw[UNIX_PATH_OFF])
 		err = bind_path(u, addr, len);
 	else

@@ -1,0 +1,52 @@
+/* For system-call tests: plain programs that pass on native Linux and inside the sandbox alike. */
+#ifndef TEST_SYSCALLS_CHECK_H
+#define TEST_SYSCALLS_CHECK_H
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int check_failures;
+
+#define CHECK(cond)                                                                     \
+	do {                                                                            \
+		if (!(cond)) {                                                          \
+			check_failures++;                                               \
+			printf("%s:%d: %s: failed: %s (errno %d %s)\n", __FILE__, __LINE__, __func__, #cond, errno, \
+			       strerror(errno));                                        \
+		}                                                                       \
+	} while (0)
+/* A call gives this value; both are shown when not. */
+#define EQ(call, want)                                                                  \
+	do {                                                                            \
+		errno = 0;                                                              \
+		long long got__ = (long long)(call), want__ = (long long)(want);        \
+		if (got__ != want__) {                                                  \
+			check_failures++;                                               \
+			printf("%s:%d: %s: %s gave %lld, not %lld (errno %d %s)\n", __FILE__, __LINE__, __func__, #call, got__, \
+			       want__, errno, strerror(errno));                         \
+		}                                                                       \
+	} while (0)
+/* A call fails with this errno. */
+#define FAILS(call, e)                                                                  \
+	do {                                                                            \
+		errno = 0;                                                              \
+		long long got__ = (long long)(call);                                    \
+		if (got__ != -1 || errno != (e)) {                                      \
+			check_failures++;                                               \
+			printf("%s:%d: %s: %s gave %lld errno %d (%s), not %s\n", __FILE__, __LINE__, __func__, #call, got__, errno, \
+			       strerror(errno), #e);                                    \
+		}                                                                       \
+	} while (0)
+
+#define RUN(test)                                                                       \
+	do {                                                                            \
+		int before__ = check_failures;                                          \
+		test();                                                                 \
+		printf("%s %s\n", check_failures == before__ ? "ok" : "FAIL", #test);   \
+		fflush(stdout);                                                         \
+	} while (0)
+#define DONE() return check_failures ? 1 : 0
+
+#endif
