@@ -1,0 +1,203 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "choose.h"
+#include "command.h"
+#include "host/hostmem.h"
+#include "options.h"
+#include "run.h"
+#include "standard_files.h"
+
+enum { OPT_PLATFORM = 256, OPT_CWD, OPT_ENV, OPT_ROOT, OPT_RW, OPT_STRACE, OPT_LOG, OPT_STATS, OPT_CPUS, OPT_MEMORY, OPT_NO_URING, OPT_HELP };
+
+static const struct option options[] = {
+	{ "platform", required_argument, NULL, OPT_PLATFORM },
+	{ "cwd", required_argument, NULL, OPT_CWD },
+	{ "env", required_argument, NULL, OPT_ENV },
+	{ "root", required_argument, NULL, OPT_ROOT },
+	{ "rw", required_argument, NULL, OPT_RW },
+	{ "strace", no_argument, NULL, OPT_STRACE },
+	{ "debug-log", required_argument, NULL, OPT_LOG },
+	{ "stats", no_argument, NULL, OPT_STATS },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
+	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "no-io-uring", no_argument, NULL, OPT_NO_URING },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ 0 },
+};
+
+static int help(void)
+{
+	printf("Usage: runsc-c do [OPTION]... COMMAND [ARGUMENT]...\n"
+	       "Run COMMAND in a sandbox over a read-only view of this host's files: what it writes goes to memory, and its status\n"
+	       "is this command's own. Status 125: runsc-c itself failed; 126: COMMAND cannot be run; 127: it was not found.\n\n"
+	       "  --platform=NAME    auto (default), kvm or ptrace; see \"runsc-c platforms\"\n"
+	       "  --cwd=DIR          working directory inside; by default the present one\n"
+	       "  --env=NAME=VALUE   set a variable (NAME alone: remove it); may be repeated\n"
+	       "  --root=DIR         the root directory, in place of this host's\n"
+	       "  --rw=DIR           a directory that is written through to the host; may be repeated\n"
+	       "  --cpus=N           virtual CPUs; by default as many as this process may use\n"
+	       "  --memory=SIZE      most memory the sandbox may have, with K, M or G; by default the host's\n"
+	       "  --strace           print every system call to the debug log or standard error\n"
+	       "  --stats            print what was counted to standard error at the end\n"
+	       "  --debug-log=FILE   messages of the sandbox\n"
+	       "  --no-io-uring      do without io_uring, as on hosts that have none\n"
+	       "  --help             this text\n");
+	return finish_stdout();
+}
+
+static void set_variable(const char *assignment)
+{
+	char *name = strdup(assignment), *value = strchr(name, '=');
+
+	if (value) {
+		*value = '\0';
+		setenv(name, value + 1, 1);
+	} else {
+		unsetenv(name);
+	}
+	free(name);
+}
+
+static int open_log(const char *path, int *fd)
+{
+	*fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+	return *fd < 0 ? fail("--debug-log: %s: %s", path, strerror(errno)) : 0;
+}
+
+static int add_tree(struct sandbox_config *cfg, const char *text)
+{
+	char *path;
+	int err = parse_directory("--rw", text, &path);
+
+	if (err)
+		return err;
+	if (cfg->ntrees == SANDBOX_TREES_MAX)
+		return fail("--rw: %s: more than %d directories", text, SANDBOX_TREES_MAX - 1);
+	cfg->trees[cfg->ntrees++] = path;
+	return 0;
+}
+
+static int set_memory(struct sandbox_config *cfg, const char *text)
+{
+	int err = parse_size("--memory", text, &cfg->mem_size);
+
+	if (err)
+		return err;
+	cfg->mem_size = cfg->mem_size / HOSTMEM_UNIT * HOSTMEM_UNIT;
+	if (cfg->mem_size < HOSTMEM_MIN || cfg->mem_size > HOSTMEM_MAX)
+		return fail("--memory: %s: the sandbox takes from %luM to %luG", text, HOSTMEM_MIN >> 20, HOSTMEM_MAX >> 30);
+	return 0;
+}
+
+/* One option; 0, or a status. */
+static int take(int c, struct sandbox_config *cfg, const char **platform)
+{
+	char *dir;
+	int err;
+
+	switch (c) {
+	case OPT_PLATFORM:
+		*platform = optarg;
+		return 0;
+	case OPT_CWD:
+		cfg->cwd = optarg;
+		return optarg[0] == '/' ? 0 : fail("--cwd: %s: not an absolute path", optarg);
+	case OPT_ENV:
+		set_variable(optarg);
+		return 0;
+	case OPT_ROOT:
+		err = parse_directory("--root", optarg, &dir);
+		if (!err)
+			cfg->trees[0] = dir;
+		return err;
+	case OPT_RW:
+		return add_tree(cfg, optarg);
+	case OPT_STRACE:
+		cfg->strace = true;
+		return 0;
+	case OPT_LOG:
+		return open_log(optarg, &cfg->log_fd);
+	case OPT_STATS:
+		cfg->stats = true;
+		return 0;
+	case OPT_CPUS:
+		return parse_number("--cpus", optarg, 1, MAX_CPUS, &cfg->ncpus);
+	case OPT_MEMORY:
+		return set_memory(cfg, optarg);
+	case OPT_NO_URING:
+		cfg->no_uring = true;
+		return 0;
+	}
+	return STATUS_FAILED;
+}
+
+static u32 usable_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 1;
+	return (u32)MIN(CPU_COUNT(&set), MAX_CPUS);
+}
+
+static u64 host_memory(void)
+{
+	struct sysinfo info;
+	u64 total = sysinfo(&info) < 0 ? HOSTMEM_MIN : (u64)info.totalram * info.mem_unit;
+
+	total = MIN(total, HOSTMEM_MAX) / HOSTMEM_UNIT * HOSTMEM_UNIT;
+	return MAX(total, HOSTMEM_MIN);
+}
+
+static void fill_in(struct sandbox_config *cfg)
+{
+	static char cwd[4096], hostname[65];
+
+	if (!cfg->cwd)
+		cfg->cwd = getcwd(cwd, sizeof(cwd)) ? cwd : "/";
+	gethostname(hostname, sizeof(hostname) - 1);
+	cfg->hostname = hostname;
+	cfg->umask = umask(0);
+	umask(cfg->umask);
+	cfg->uid = getuid();
+	cfg->gid = getgid();
+	cfg->envp = environ;
+	cfg->start = program_start;
+	for (int fd = 0; fd < 3; fd++) {
+		cfg->stdio_closed[fd] = standard_file_closed(fd);
+		cfg->stdio_nonblock[fd] = standard_file_own_nonblock(fd);
+	}
+}
+
+int cmd_do(int argc, char **argv)
+{
+	struct sandbox_config cfg = { .ncpus = usable_cpus(), .mem_size = host_memory(), .ntrees = 1, .trees = { "/" }, .log_fd = -1 };
+	const char *platform = "auto";
+	int c, err;
+
+	while ((c = next_option(argc, argv, options, "do")) != -1) {
+		if (c == OPT_HELP)
+			return help();
+		err = take(c, &cfg, &platform);
+		if (err)
+			return err;
+	}
+	if (optind == argc)
+		return fail("do: no command given; \"runsc-c do --help\" explains");
+	cfg.argv = argv + optind;
+	if (!cfg.argv[0][0])
+		return fail("do: the command is an empty string");
+	err = choose_platform(platform, &cfg.platform);
+	if (err)
+		return err;
+	fill_in(&cfg);
+	return run_sandbox(&cfg);
+}
