@@ -70,6 +70,7 @@ void cred_put(struct cred *c) { (void)c; }
 struct cred *cred_get(struct cred *c) { return c; }
 struct cred *cred_alloc_init(u32 uid, u32 gid) { (void)uid; (void)gid; return calloc(1, sizeof(struct cred)); }
 void events_poll(void) {}
+void seccomp_exit(struct task *t) { (void)t; }
 void sem_exit(struct task *t) { (void)t; }
 
 void panic(const char *fmt, ...)

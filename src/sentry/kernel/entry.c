@@ -7,6 +7,7 @@
 #include "sentry/kernel/events.h"
 #include "sentry/kernel/rseq.h"
 #include "sentry/kernel/sched.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
@@ -38,6 +39,8 @@ static void serve_syscall(struct task *t)
 	struct user_regs *r = &t->ctx.regs;
 	const struct sysargs args = { { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 } };
 
+	if (unlikely(atomic_load_explicit(&t->flags, memory_order_relaxed) & TIF_SECCOMP) && !seccomp_check(t))
+		return;
 	r->rax = (u64)syscall_dispatch(r->orig_rax, &args);
 	if (wants_restart(r->rax))
 		do_signal(t);

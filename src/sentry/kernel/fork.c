@@ -15,6 +15,7 @@
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/rseq.h"
 #include "sentry/kernel/sched.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
@@ -345,6 +346,7 @@ static struct task *make_task(const struct clone_params *p, s32 *pidfd, struct f
 	}
 	set_tid_pointers(t, p);
 	rseq_fork(t, p->flags);
+	seccomp_fork(t);
 	task_set_entry(t, child_start, NULL);
 	return t;
 }

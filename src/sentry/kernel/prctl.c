@@ -7,6 +7,7 @@
 
 #include "base/string.h"
 #include "sentry/kernel/caps.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
@@ -186,6 +187,10 @@ static long prctl_task(s32 op, u64 a, u64 b, u64 c, u64 d)
 		return prctl_capbset_drop(a);
 	case PR_CAP_AMBIENT:
 		return prctl_cap_ambient(a, b, c, d);
+	case PR_GET_SECCOMP:
+		return seccomp_mode(t);
+	case PR_SET_SECCOMP:
+		return prctl_set_seccomp(a, b);
 	case PR_GET_TID_ADDRESS:
 		return put_user(t->clear_child_tid, a) ? -EFAULT : 0;
 	case PR_GET_TIMING:

@@ -7,6 +7,7 @@
 #include "sentry/kernel/boot.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/sched.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
@@ -178,6 +179,7 @@ static void task_free(struct task *t)
 		sighand_put(t->retired_sighand);
 	if (t->cred)
 		cred_put(t->cred);
+	seccomp_exit(t);
 	nsproxy_put(t->ns);
 	pid_put(t->pid);
 	process_put(t->proc);

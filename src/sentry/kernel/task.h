@@ -208,7 +208,7 @@ struct task {
 };
 /* task.flags */
 enum { TIF_SIGPENDING = 1, TIF_RESCHED = 2, TIF_NOTIFY_RESUME = 4, TIF_SINGLESTEP = 8, TIF_SYSCALL_TRACE = 16,
-       TIF_EXITING = 32, TIF_SYSEMU = 64 };
+       TIF_EXITING = 32, TIF_SYSEMU = 64, TIF_SECCOMP = 128 };
 
 /* The task that owns this kernel stack: its pointer lies in the topmost word of the stack. */
 static inline struct task *current_task(void)

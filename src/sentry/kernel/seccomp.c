@@ -1,0 +1,309 @@
+/* seccomp(2): a chain of filters a task, shared by fork; the newest runs first and the most severe answer counts. */
+#include "sentry/kernel/seccomp.h"
+
+#include <asm/signal.h>
+#include <asm/unistd.h>
+#include <asm-generic/siginfo.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+
+#include "base/log.h"
+#include "sentry/kernel/bpf.h"
+#include "sentry/kernel/task.h"
+#include "sentry/mm/mm.h"
+#include "sentry/sys/syscall.h"
+
+struct filter {
+	refcount_t ref;
+	struct filter *older;
+	u32 len, total; /* total: instructions of the whole chain */
+	bool log;
+	struct sock_filter prog[];
+};
+/* task.seccomp of strict mode. */
+static struct filter strict_mode;
+
+#define DATA_WORDS (sizeof(struct seccomp_data) / 4)
+#define CHAIN_MAX 32768u
+#define CHAIN_PENALTY 4u
+
+static void filter_put(struct filter *f)
+{
+	while (f && f != &strict_mode && refcount_dec_and_test(&f->ref)) {
+		struct filter *older = f->older;
+
+		kfree(f);
+		f = older;
+	}
+}
+
+void seccomp_fork(struct task *child)
+{
+	struct filter *f = current->seccomp;
+
+	if (!f)
+		return;
+	if (f != &strict_mode)
+		refcount_inc(&f->ref);
+	child->seccomp = f;
+	atomic_fetch_or(&child->flags, TIF_SECCOMP);
+}
+
+void seccomp_exit(struct task *t)
+{
+	filter_put(t->seccomp);
+	t->seccomp = NULL;
+}
+
+long seccomp_mode(const struct task *t)
+{
+	return !t->seccomp ? SECCOMP_MODE_DISABLED : t->seccomp == &strict_mode ? SECCOMP_MODE_STRICT : SECCOMP_MODE_FILTER;
+}
+
+/* ---- the check ---- */
+
+static bool more_severe(u32 a, u32 b)
+{
+	return (s32)(a & SECCOMP_RET_ACTION_FULL) < (s32)(b & SECCOMP_RET_ACTION_FULL);
+}
+
+static u32 run_filters(const struct filter *f, const struct user_regs *r)
+{
+	const struct seccomp_data d = {
+		.nr = (int)r->orig_rax,
+		.arch = AUDIT_ARCH_X86_64,
+		.instruction_pointer = r->rip,
+		.args = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 },
+	};
+	u32 verdict = SECCOMP_RET_ALLOW;
+
+	for (; f; f = f->older) {
+		u32 v = bpf_run(f->prog, (const u32 *)&d, DATA_WORDS);
+
+		if (more_severe(v, verdict))
+			verdict = v;
+	}
+	return verdict;
+}
+
+static void send_sigsys(struct task *t, u32 data)
+{
+	siginfo_t_k info = { .si_signo = SIGSYS, .si_errno = (s32)data, .si_code = SYS_SECCOMP };
+
+	info.sys.call_addr = t->ctx.regs.rip;
+	info.sys.syscall = (s32)t->ctx.regs.orig_rax;
+	info.sys.arch = AUDIT_ARCH_X86_64;
+	force_signal_info(SIGSYS, &info);
+}
+
+static bool strict_allows(u64 nr)
+{
+	return nr == __NR_read || nr == __NR_write || nr == __NR_exit || nr == __NR_rt_sigreturn;
+}
+
+static bool act(struct task *t, u32 verdict)
+{
+	struct user_regs *r = &t->ctx.regs;
+	u32 data = verdict & SECCOMP_RET_DATA;
+
+	switch (verdict & SECCOMP_RET_ACTION_FULL) {
+	case SECCOMP_RET_ALLOW:
+		return true;
+	case SECCOMP_RET_LOG:
+		klog(LOG_INFO, "%s[%d]: seccomp: system call %lu", t->comm, task_tid(t), r->orig_rax);
+		return true;
+	case SECCOMP_RET_ERRNO:
+		r->rax = (u64)-(s64)MIN(data, (u32)MAX_ERRNO);
+		return false;
+	case SECCOMP_RET_TRAP:
+		r->rax = r->orig_rax; /* a handler sees the call as if it had not been made */
+		send_sigsys(t, data);
+		return false;
+	case SECCOMP_RET_TRACE: /* no tracer has asked for these events */
+	case SECCOMP_RET_USER_NOTIF: /* nobody listens */
+		r->rax = (u64)-(s64)ENOSYS;
+		return false;
+	case SECCOMP_RET_KILL_THREAD:
+		if (t->proc->nthreads > 1)
+			do_exit(SIGSYS);
+		__attribute__((fallthrough));
+	default:
+		do_group_exit(SIGSYS);
+	}
+}
+
+bool seccomp_check(struct task *t)
+{
+	const struct filter *f = t->seccomp;
+
+	if (f != &strict_mode)
+		return act(t, run_filters(f, &t->ctx.regs));
+	if (strict_allows(t->ctx.regs.orig_rax))
+		return true;
+	do_exit(SIGKILL);
+}
+
+/* ---- installing ---- */
+
+static struct filter *fetch_filter(u64 uprog)
+{
+	struct {
+		u16 len;
+		u64 filter;
+	} p;
+	struct filter *f;
+
+	if (copy_from_user(&p, uprog, sizeof(p)))
+		return ERR_PTR(-EFAULT);
+	if (!p.len || p.len > BPF_MAXINSNS)
+		return ERR_PTR(-EINVAL);
+	if (!current->no_new_privs && !capable(CAP_SYS_ADMIN))
+		return ERR_PTR(-EACCES);
+	f = kmalloc(sizeof(*f) + p.len * sizeof(f->prog[0]));
+	if (!f)
+		return ERR_PTR(-ENOMEM);
+	f->len = p.len;
+	f->older = NULL;
+	refcount_set(&f->ref, 1);
+	if (copy_from_user(f->prog, p.filter, p.len * sizeof(f->prog[0]))) {
+		kfree(f);
+		return ERR_PTR(-EFAULT);
+	}
+	if (!bpf_valid(f->prog, f->len, DATA_WORDS)) {
+		kfree(f);
+		return ERR_PTR(-EINVAL);
+	}
+	return f;
+}
+
+static void use_filter(struct task *t, struct filter *f)
+{
+	struct filter *old = t->seccomp;
+
+	refcount_inc(&f->ref);
+	t->seccomp = f;
+	atomic_fetch_or(&t->flags, TIF_SECCOMP);
+	filter_put(old);
+}
+
+/* Is `ancestor` in the chain of f? Threads whose filters went other ways cannot be brought in step. */
+static bool descends(const struct filter *f, const struct filter *ancestor)
+{
+	if (!ancestor)
+		return true;
+	for (; f; f = f->older)
+		if (f == ancestor)
+			return true;
+	return false;
+}
+
+/* SECCOMP_FILTER_FLAG_TSYNC: all threads or none. 0, or the number of a thread that stands in the way. */
+static long sync_threads(struct filter *f, u32 flags)
+{
+	struct task *me = current, *t;
+	long ret = 0;
+
+	spin_lock(&tasklist_lock);
+	list_for_each(t, &me->proc->threads, thread_node) {
+		if (t == me || t->state == TASK_DEAD || (t->seccomp != &strict_mode && descends(me->seccomp, t->seccomp)))
+			continue;
+		ret = flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH : task_tid(t);
+		break;
+	}
+	if (!ret) {
+		list_for_each(t, &me->proc->threads, thread_node) {
+			if (t == me || t->state == TASK_DEAD)
+				continue;
+			use_filter(t, f);
+			t->no_new_privs |= me->no_new_privs;
+		}
+	}
+	spin_unlock(&tasklist_lock);
+	return ret;
+}
+
+#define FILTER_FLAGS                                                                    \
+	(SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
+
+static long set_filter(u32 flags, u64 uprog)
+{
+	struct task *t = current;
+	struct filter *f, *old = t->seccomp;
+	long ret = 0;
+
+	if (flags & ~(u32)FILTER_FLAGS || old == &strict_mode)
+		return -EINVAL;
+	f = fetch_filter(uprog);
+	if (IS_ERR(f))
+		return PTR_ERR(f);
+	f->total = f->len + (old ? old->total + CHAIN_PENALTY : 0);
+	if (f->total > CHAIN_MAX) {
+		kfree(f);
+		return -ENOMEM;
+	}
+	f->older = old;
+	if (flags & SECCOMP_FILTER_FLAG_TSYNC)
+		ret = sync_threads(f, flags);
+	if (ret) {
+		kfree(f);
+		return ret;
+	}
+	t->seccomp = f; /* the task's reference to `old` is f's now */
+	atomic_fetch_or(&t->flags, TIF_SECCOMP);
+	return 0;
+}
+
+static long set_strict(void)
+{
+	struct task *t = current;
+
+	if (t->seccomp && t->seccomp != &strict_mode)
+		return -EINVAL;
+	t->seccomp = &strict_mode;
+	atomic_fetch_or(&t->flags, TIF_SECCOMP);
+	return 0;
+}
+
+static long action_available(u64 uaction)
+{
+	u32 action;
+
+	if (get_user(action, uaction))
+		return -EFAULT;
+	switch (action) {
+	case SECCOMP_RET_KILL_PROCESS:
+	case SECCOMP_RET_KILL_THREAD:
+	case SECCOMP_RET_TRAP:
+	case SECCOMP_RET_ERRNO:
+	case SECCOMP_RET_TRACE:
+	case SECCOMP_RET_LOG:
+	case SECCOMP_RET_ALLOW:
+		return 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+long prctl_set_seccomp(u64 mode, u64 ufilter)
+{
+	if (mode == SECCOMP_MODE_STRICT)
+		return set_strict();
+	return mode == SECCOMP_MODE_FILTER ? set_filter(0, ufilter) : -EINVAL;
+}
+
+SYSCALL3(seccomp, u32, op, u32, flags, u64, uargs)
+{
+	switch (op) {
+	case SECCOMP_SET_MODE_STRICT:
+		return flags || uargs ? -EINVAL : set_strict();
+	case SECCOMP_SET_MODE_FILTER:
+		return set_filter(flags, uargs);
+	case SECCOMP_GET_ACTION_AVAIL:
+		return flags ? -EINVAL : action_available(uargs);
+	default:
+		return -EINVAL;
+	}
+}

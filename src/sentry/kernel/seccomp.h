@@ -1,0 +1,17 @@
+/* The application's own seccomp(2): strict mode and classic BPF filters. */
+#ifndef SENTRY_SECCOMP_H
+#define SENTRY_SECCOMP_H
+
+#include "base/types.h"
+
+struct task;
+
+/* Before a call of the current task, when TIF_SECCOMP is set. False: it does not run; rax is what the filter says. */
+bool seccomp_check(struct task *t);
+long seccomp_mode(const struct task *t); /* as prctl(PR_GET_SECCOMP) */
+long prctl_set_seccomp(u64 mode, u64 ufilter);
+/* The child gets the parent's filters; the dead give theirs up. */
+void seccomp_fork(struct task *child);
+void seccomp_exit(struct task *t);
+
+#endif
