@@ -171,10 +171,12 @@ static u32 collect_groups(struct process *p, struct pid **groups)
 }
 
 /* Process 1 is the sandbox's command: when it ends everything ends, with its status. */
-static __noreturn void exit_sandbox(s32 code)
+static __noreturn void exit_sandbox(const struct process *p)
 {
+	s32 code = p->flags & PROC_GROUP_EXIT ? p->group_exit_code : p->leader->exit_code;
 	struct hc_exit req = { .status = (u32)code >> 8 & 0xff, .signal = (u32)(code & 0x7f) };
 
+	sys_sync(NULL); /* what is dirty of the host's files */
 	stats_report(&req.stats_off, &req.stats_len);
 	hostcall(HC_EXIT, &req, sizeof(req));
 	panic("HC_EXIT returned");
@@ -187,6 +189,7 @@ static void exit_process(struct task *t)
 	LIST_HEAD(dead);
 	u32 ngroups;
 
+	disassociate_ctty(p, true);
 	exit_itimers(p);
 	ktimer_cancel_sync(&p->itimer_real);
 	spin_lock(&tasklist_lock);
@@ -225,11 +228,6 @@ static bool leave_group(struct task *t)
 	return last;
 }
 
-static bool last_of_group(struct task *t)
-{
-	return READ_ONCE(t->proc->nthreads) == 1;
-}
-
 void do_exit(s32 code)
 {
 	struct task *t = current;
@@ -237,18 +235,17 @@ void do_exit(s32 code)
 
 	atomic_fetch_or(&t->flags, TIF_EXITING);
 	t->exit_code = code;
-	if (is_init && last_of_group(t)) {
-		sys_sync(NULL); /* what is dirty of the host's files */
-		exit_sandbox(t->proc->flags & PROC_GROUP_EXIT ? t->proc->group_exit_code : code);
-	}
+	if (is_init && READ_ONCE(t->proc->nthreads) == 1) /* the usual way: nothing needs to be taken down */
+		exit_sandbox(t->proc);
 	exit_mm(t);
 	sem_exit(t);
 	exit_files(t);
-	if (last_of_group(t))
-		disassociate_ctty(t->proc, true);
 	ktimer_cancel_sync(&t->sleep_timer);
-	if (leave_group(t))
+	if (leave_group(t)) {
+		if (is_init)
+			exit_sandbox(t->proc);
 		exit_process(t);
+	}
 	atomic_store(&t->state, TASK_DEAD);
 	schedule();
 	panic("a dead task ran");

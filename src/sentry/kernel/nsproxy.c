@@ -123,6 +123,7 @@ static long unshare_files(struct task *t)
 	spin_lock(&t->alloc_lock);
 	t->files = fresh;
 	spin_unlock(&t->alloc_lock);
+	t->files_shared = false;
 	files_put(old);
 	return 0;
 }
