@@ -28,6 +28,10 @@
 #define KVM_TSS_SEL 0x40
 #define KVM_CPU_SEL 0x7b /* limit holds the vCPU number, for LSL in the vDSO */
 
+/* Hostcalls of this platform's own, for an emulated ring 0; numbers beyond all of hostcall.h. */
+#define KVM_HC_COPY 0x10000 /* struct kvm_hc_copy */
+#define KVM_HC_FILL 0x10001 /* struct kvm_hc_copy: src is the byte */
+
 /* struct kvm_comm.state: what the vCPU does with translations of user memory (see guest_as.c). */
 #define KVM_STATE_KERNEL 0
 #define KVM_STATE_USER 1
@@ -99,6 +103,10 @@ struct kvm_as;
 struct user_ctx;
 
 #define KVM_REQ_MAX 2048
+
+struct kvm_hc_copy {
+	u64 dst, src, len; /* offsets into sandbox memory; may overlap */
+};
 
 /* One page a vCPU at COMM_PA + cpu * 4096. The host half reads it as hostile. */
 struct kvm_comm {

@@ -73,6 +73,9 @@ size_t kvm_copy_from_user(struct mm *mm, void *dst, u64 src, size_t n);
 size_t kvm_copy_to_user(struct mm *mm, u64 dst, const void *src, size_t n);
 int kvm_cmpxchg_user32(struct mm *mm, u64 addr, u32 old, u32 new, u32 *prev);
 
+/* guest_bulk.c: only where ring 0 is emulated */
+void kvm_bulk_setup(const struct boot_params *bp);
+
 /* guest_fpu.c */
 void kvm_fpu_load(struct kvm_pcpu *c, struct user_ctx *ctx);
 void kvm_fpu_save(struct user_ctx *ctx);

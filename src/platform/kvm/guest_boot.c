@@ -224,6 +224,8 @@ void kvm_guest_main(struct kvm_pcpu *c)
 		kvm_kstack_setup(c);
 		kvm_ops.fpu_size = c->fpu_size;
 		kvm_ops.fpu_xcr0 = c->xcr0;
+		if (c->flags & KVM_F_EMULATED)
+			kvm_bulk_setup((struct boot_params *)c->boot_params);
 	}
 	sentry_boot((struct boot_params *)c->boot_params, c->cpu);
 }

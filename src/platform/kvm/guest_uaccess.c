@@ -3,6 +3,7 @@
 
 #include <asm/errno.h>
 
+#include "base/memops.h"
 #include "base/string.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -41,6 +42,12 @@ static bool make_direct(struct kvm_pcpu *c, struct mm *mm)
 		return false;
 	kvm_as_use(c, mm->arch.priv);
 	return true;
+}
+
+/* Through the tables page by page, so that memcpy() can have the host copy: where ring 0 is emulated. */
+static bool prefer_tables(size_t n)
+{
+	return unlikely(n >= MEM_BULK_MIN && mem_bulk_copy);
 }
 
 /* The part of [addr, addr + n) that lies below USER_MAX. */
@@ -86,7 +93,7 @@ size_t kvm_copy_from_user(struct mm *mm, void *dst, u64 src, size_t n)
 	struct kvm_pcpu *c = this_pcpu();
 	size_t in = user_part(src, n), left;
 
-	if (unlikely(!make_direct(c, mm)))
+	if (prefer_tables(in) || unlikely(!make_direct(c, mm)))
 		return n - in + copy_remote(mm, src, dst, in, false);
 	uaccess_begin(c);
 	left = kvm_copy(dst, (const void *)src, in);
@@ -99,7 +106,7 @@ size_t kvm_copy_to_user(struct mm *mm, u64 dst, const void *src, size_t n)
 	struct kvm_pcpu *c = this_pcpu();
 	size_t in = user_part(dst, n), left;
 
-	if (unlikely(!make_direct(c, mm)))
+	if (prefer_tables(in) || unlikely(!make_direct(c, mm)))
 		return n - in + copy_remote(mm, dst, (void *)src, in, true);
 	uaccess_begin(c);
 	left = kvm_copy((void *)dst, src, in);

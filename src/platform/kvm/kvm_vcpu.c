@@ -89,6 +89,19 @@ static s64 transfer_fpu(struct vcpu *v, u32 nr, const struct hc_mem *m, size_t l
 	return ioctl(v->fd, KVM_SET_XSAVE, &area) < 0 ? -errno : 0;
 }
 
+static s64 bulk(struct kvm_vm *vm, u32 nr, const struct kvm_hc_copy *c, size_t len)
+{
+	const struct hc_mem dst = { c->dst, c->len }, src = { c->src, c->len };
+
+	if (len != sizeof(*c) || !in_memory(vm, &dst) || (nr == KVM_HC_COPY && !in_memory(vm, &src)))
+		return -EINVAL;
+	if (nr == KVM_HC_COPY)
+		memmove(vm->cfg.mem + c->dst, vm->cfg.mem + c->src, c->len);
+	else
+		memset(vm->cfg.mem + c->dst, (int)c->src, c->len);
+	return 0;
+}
+
 static void serve_hostcall(struct vcpu *v)
 {
 	_Alignas(16) u8 req[KVM_REQ_MAX];
@@ -102,6 +115,8 @@ static void serve_hostcall(struct vcpu *v)
 	memcpy(req, v->comm->req, len);
 	if (nr == HC_FPU_GET || nr == HC_FPU_SET)
 		result = transfer_fpu(v, nr, (struct hc_mem *)req, len);
+	else if (nr == KVM_HC_COPY || nr == KVM_HC_FILL)
+		result = bulk(v->vm, nr, (struct kvm_hc_copy *)req, len);
 	else
 		result = v->vm->cfg.hostcall(v->cpu, nr, req, len);
 	memcpy(v->comm->req, req, len);
