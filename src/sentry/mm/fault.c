@@ -14,6 +14,7 @@
 #include "sentry/mm/internal.h"
 #include "sentry/mm/pagecache.h"
 #include "sentry/mm/pagetable.h"
+#include "sentry/mm/userfault.h"
 #include "sentry/vfs/vfs.h"
 
 /* Anonymous memory is mapped in runs: RUN_FIRST pages at the first fault, more while faults follow each other. */
@@ -172,7 +173,7 @@ static void reuse_around(struct mm *mm, struct vma *vma, u64 addr, u64 *ptep)
 	for (u64 va = lo; va < hi; va += PAGE_SIZE) {
 		u64 *p = &first[(va - lo) >> PAGE_SHIFT];
 
-		if (!pte_present(*p) || !page_exclusive(*p))
+		if (!pte_present(*p) || !page_exclusive(*p) || ((vma->flags & VM_UFFD_WP) && (*p & PTE_UFFD_WP)))
 			continue;
 		WRITE_ONCE(*p, pte_make(pte_pa(*p), vma->prot));
 		fill_add(&fill, va, *p);
@@ -347,6 +348,19 @@ static int file_fault(struct mm *mm, struct vma *vma, u64 addr, bool write)
 
 /* ---- the one entry ---- */
 
+/* Is the page in no table of this mapping nor, for shared memory, in its file? */
+static bool userfault_missing(struct vma *vma, u64 addr)
+{
+	struct mapping *m = vma_mapping(vma);
+	struct page *page = NULL;
+
+	if (m)
+		mapping_peek_pages(m, vma_pgoff(vma, addr), 1, &page);
+	if (page)
+		page_put(page);
+	return !page;
+}
+
 int handle_fault(struct mm *mm, struct vma *vma, u64 addr, bool write)
 {
 	u64 *ptep, pte;
@@ -357,12 +371,14 @@ int handle_fault(struct mm *mm, struct vma *vma, u64 addr, bool write)
 	pte = ptep ? *ptep : 0;
 	if (!pte_has_frame(pte)) {
 		spin_unlock(&mm->pt_lock);
+		if ((vma->flags & VM_UFFD_MISSING) && userfault_missing(vma, addr))
+			return FAULT_USERFAULT;
 		if (!vma_is_anon(vma))
 			return file_fault(mm, vma, addr, write);
 		return write ? anon_write_fault(mm, vma, addr) : anon_read_fault(mm, vma, addr);
 	}
 	if (!pte_present(pte) && vma->prot) { /* rights came back after PROT_NONE */
-		pte = pte_make(pte_pa(pte), vma->prot & ~PROT_WRITE) | (pte & PTE_SPECIAL);
+		pte = pte_make(pte_pa(pte), vma->prot & ~PROT_WRITE) | (pte & (PTE_SPECIAL | PTE_UFFD_WP));
 		WRITE_ONCE(*ptep, pte);
 	}
 	if (!write || (pte & PTE_W)) { /* another vCPU was first, or the platform lost its translation */
@@ -370,6 +386,10 @@ int handle_fault(struct mm *mm, struct vma *vma, u64 addr, bool write)
 			platform->as_fill(mm, addr, pte_pa(pte), 1, pte_prot(pte));
 		spin_unlock(&mm->pt_lock);
 		return 0;
+	}
+	if ((vma->flags & VM_UFFD_WP) && (pte & PTE_UFFD_WP)) {
+		spin_unlock(&mm->pt_lock);
+		return FAULT_USERFAULT;
 	}
 	if (vma->flags & VM_SHARED)
 		return shared_write(mm, vma, addr, ptep, pte);
@@ -443,6 +463,18 @@ static struct vma *lock_fault_vma(struct mm *mm, u64 addr)
 	return vma;
 }
 
+/* Let the reader of a userfaultfd deal with it, and try again. mm->lock is held, and released. */
+static int ask_user(struct mm *mm, struct vma *vma, u64 addr, bool write)
+{
+	struct uffd_wait wait;
+	int queued = userfault_queue(&wait, mm, vma, addr, write);
+
+	up_read(&mm->lock);
+	if (queued > 0)
+		userfault_wait(&wait);
+	return MIN(queued, 0);
+}
+
 int mm_fault(struct mm *mm, u64 addr, u32 error, int *sig, int *code)
 {
 	struct vma *vma = addr < USER_MAX ? lock_fault_vma(mm, addr) : NULL;
@@ -458,6 +490,11 @@ int mm_fault(struct mm *mm, u64 addr, u32 error, int *sig, int *code)
 		return -EFAULT;
 	}
 	err = handle_fault(mm, vma, addr, error & PF_WRITE);
+	if (err == FAULT_USERFAULT) {
+		*sig = SIGBUS;
+		*code = BUS_ADRERR;
+		return ask_user(mm, vma, addr, error & PF_WRITE);
+	}
 	up_read(&mm->lock);
 	if (current->mm == mm)
 		current->min_flt++;
@@ -504,6 +541,8 @@ int mm_populate(struct mm *mm, u64 start, u64 end, bool stop_on_error)
 			there = ptep && pte_present(*ptep) && (!write || (*ptep & PTE_W));
 			spin_unlock(&mm->pt_lock);
 			err = there ? 0 : handle_fault(mm, vma, start, write);
+			if (err > 0)
+				err = -EFAULT;
 			if (err || fatal_signal_pending())
 				break;
 		}
@@ -545,7 +584,7 @@ struct page *mm_get_page(struct mm *mm, u64 addr, bool write, bool force)
 			return page;
 		err = handle_fault(mm, vma, addr, write);
 		if (err)
-			return ERR_PTR(err);
+			return ERR_PTR(err < 0 ? err : -EFAULT);
 	}
 	return ERR_PTR(-EFAULT);
 }

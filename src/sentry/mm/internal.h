@@ -69,7 +69,7 @@ long mlock_future_check(struct mm *mm, u32 flags, u64 bytes);
 
 /* ---- fault.c ---- */
 /* Make the page at addr present for reading or writing. mm->lock held (reading is enough). 0 or -errno: -EFAULT bad rights,
- * -ENXIO beyond the file, -ENOMEM, other I/O errors. */
+ * -ENXIO beyond the file, -ENOMEM, other I/O errors; FAULT_USERFAULT. */
 int handle_fault(struct mm *mm, struct vma *vma, u64 addr, bool write);
 /* Present the pages of [start, end) as mlock(2) and MAP_POPULATE do. Takes mm->lock. 0 or -errno. */
 int mm_populate(struct mm *mm, u64 start, u64 end, bool stop_on_error);

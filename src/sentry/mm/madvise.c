@@ -178,6 +178,8 @@ static long advise_populate(struct mm *mm, u64 start, u64 end, bool write)
 		}
 		for (; start < MIN(end, vma->end) && !err; start += PAGE_SIZE) {
 			err = handle_fault(mm, vma, start, write);
+			if (err > 0)
+				err = -EFAULT;
 			if (fatal_signal_pending())
 				err = -EINTR;
 		}

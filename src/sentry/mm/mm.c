@@ -10,6 +10,7 @@
 #include "sentry/mm/internal.h"
 #include "sentry/mm/pagecache.h"
 #include "sentry/mm/pagetable.h"
+#include "sentry/mm/userfault.h"
 #include "sentry/vfs/vfs.h"
 
 void mm_init(void)
@@ -146,6 +147,7 @@ static int fork_vma(struct vma *vma, struct mm *child, struct pt_copied *count)
 	if (!copy)
 		return -ENOMEM;
 	copy->flags &= ~(VM_LOCKED | VM_LOCKONFAULT);
+	userfault_forget(copy);
 	copy->fault_lo = copy->fault_hi = copy->fault_run = 0;
 	vma_link_fork(child, copy, vma);
 	vma_account(child, copy->flags, (s64)vma_pages(copy));

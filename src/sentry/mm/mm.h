@@ -16,6 +16,7 @@
 
 struct file;
 struct inode;
+struct uffd_ctx;
 struct mapping;
 struct vma;
 
@@ -103,6 +104,7 @@ struct vma {
 	const struct vm_ops *ops; /* NULL: private anonymous */
 	void *priv;
 	char *anon_name;
+	struct uffd_ctx *uffd; /* registered with userfaultfd(2) */
 	struct list_head i_mmap_node; /* in mapping->i_mmap; mapping->i_mmap_lock */
 	/* The last run of frames that faults mapped, [fault_lo, fault_hi): hints only. */
 	u64 fault_lo, fault_hi;

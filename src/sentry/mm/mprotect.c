@@ -32,13 +32,13 @@ static void reprotect_entry(void *arg, u64 va, u64 *pte)
 	u32 prot = vma->prot;
 
 	(void)va;
-	if (old & PTE_SPECIAL)
+	if (old & (PTE_SPECIAL | PTE_UFFD_WP))
 		prot &= ~PROT_WRITE;
 	else if (vma->flags & VM_SHARED)
 		prot &= page->mapping && page->mapping->ops && !(old & PTE_W) ? ~PROT_WRITE : ~0u;
 	else if (!page_is_anon(page) || refcount_read(&page->ref) != 1)
 		prot &= ~PROT_WRITE;
-	new = pte_make(pte_pa(old), prot) | (old & PTE_SPECIAL);
+	new = pte_make(pte_pa(old), prot) | (old & (PTE_SPECIAL | PTE_UFFD_WP));
 	if (new == old)
 		return;
 	WRITE_ONCE(*pte, new);

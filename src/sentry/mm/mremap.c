@@ -6,6 +6,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/internal.h"
 #include "sentry/mm/pagetable.h"
+#include "sentry/mm/userfault.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
 
@@ -46,6 +47,7 @@ static long move_vma(struct mm *mm, struct vma *vma, const struct remap *r, u64 
 		to->pgoff = vma_pgoff(vma, r->addr);
 	to->start = new_addr;
 	to->end = new_addr + r->new_len;
+	userfault_forget(to);
 	to->fault_lo = to->fault_hi = to->fault_run = 0;
 	vma_link(mm, to);
 	err = move_entries(vma, to, r->addr, MIN(r->old_len, r->new_len));

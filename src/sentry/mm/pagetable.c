@@ -275,7 +275,7 @@ struct protect_state {
 static void protect_one(void *arg, u64 va, u64 *pte)
 {
 	struct protect_state *s = arg;
-	u64 old = *pte, new = pte_make(pte_pa(old), s->prot) | (old & PTE_SPECIAL);
+	u64 old = *pte, new = pte_make(pte_pa(old), s->prot) | (old & (PTE_SPECIAL | PTE_UFFD_WP));
 
 	(void)va;
 	if (!(old & PTE_W))

@@ -24,6 +24,7 @@ struct mm;
 #define PTE_G 0x100ull
 #define PTE_NONE 0x200ull    /* software: PROT_NONE over a frame that stays; PTE_P is clear */
 #define PTE_SPECIAL 0x400ull /* software: the frame is not reference counted */
+#define PTE_UFFD_WP 0x800ull /* software: userfaultfd(2) wants to hear of a write */
 #define PTE_NX (1ull << 63)
 #define PTE_ADDR 0x000ffffffffff000ull
 #define PT_ENTRIES 512ul

@@ -309,7 +309,7 @@ static bool can_merge(const struct vma *a, const struct vma *b)
 {
 	if (a->end != b->start || a->flags != b->flags || a->prot != b->prot)
 		return false;
-	if (a->file != b->file || a->ops != b->ops || a->priv != b->priv || (a->ops && a->ops->close))
+	if (a->file != b->file || a->ops != b->ops || a->priv != b->priv || a->uffd != b->uffd || (a->ops && a->ops->close))
 		return false;
 	if (a->file && a->pgoff + vma_pages(a) != b->pgoff)
 		return false;
