@@ -36,13 +36,12 @@ static int close_others(int *keep, u32 n)
 	return close_range(from, ~0u, 0) < 0 ? -errno : 0;
 }
 
+/* Handlers are gone since the fork (CLONE_CLEAR_SIGHAND). The command has the signals and passes them on; a write to a closed
+ * pipe is an error here, not a death. */
 static void reset_signals(void)
 {
 	sigset_t none;
 
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	/* The command has them and passes them on; a write to a closed pipe is an error, not a death. */
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -134,9 +133,8 @@ static int drop_capabilities(const int *caps, u32 n)
 int lockdown_privileges(const int *caps, u32 n, const char **what)
 {
 	/* The bounding set is for exec, which comes to nothing here: dropped where we may, for whoever looks at it. */
-	for (cap_value_t cap = 0; CAP_IS_SUPPORTED(cap); cap++)
-		if (cap_drop_bound(cap) < 0)
-			break;
+	for (cap_value_t cap = 0; !cap_drop_bound(cap); cap++)
+		;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	*what = "dropping capabilities";
 	if (drop_capabilities(caps, n))

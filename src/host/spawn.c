@@ -16,7 +16,7 @@
 
 static pid_t clone_with(u64 flags)
 {
-	struct clone_args args = { .flags = flags, .exit_signal = SIGCHLD };
+	struct clone_args args = { .flags = flags | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD };
 
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
