@@ -31,7 +31,7 @@ static int begin_create(struct node *dir, struct request *r, u32 len, char *name
 /* A new file is the sandbox user's, with exactly the mode asked for; chown takes set-id bits away, so the mode comes last. */
 static int set_owner(int dirfd, const char *name, u32 mode, u32 uid, u32 gid, bool link)
 {
-	if ((uid != geteuid() || gid != getegid()) && fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 && errno != EPERM)
+	if ((uid != gofer_uid || gid != gofer_gid) && fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 && errno != EPERM)
 		return -errno;
 	if (!link && mode & (S_ISUID | S_ISGID | S_ISVTX) && fchmodat(dirfd, name, mode & MODE_BITS, 0) < 0)
 		return -errno;

@@ -23,6 +23,7 @@
 struct tree gofer_trees[SANDBOX_TREES_MAX];
 u32 gofer_ntrees;
 int gofer_proc_fd = -1;
+u32 gofer_uid, gofer_gid;
 
 static _Alignas(8) char in[GOFER_MSG_MAX], out[GOFER_MSG_MAX];
 
@@ -250,6 +251,8 @@ void gofer_main(const struct sandbox_config *cfg, const struct isolation *iso, i
 		die(what, err);
 	if (gofer_proc_fd >= 0 && fchdir(gofer_proc_fd) < 0)
 		die("/proc/self/fd", -errno);
+	gofer_uid = geteuid();
+	gofer_gid = getegid();
 	what = "trees";
 	err = nodes_init(trees);
 	if (!err)

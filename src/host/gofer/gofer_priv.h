@@ -22,6 +22,7 @@ extern struct tree gofer_trees[SANDBOX_TREES_MAX];
 extern u32 gofer_ntrees;
 /* /proc/self/fd: the way from an O_PATH descriptor to an open file. It is the working directory, too; -1: none. */
 extern int gofer_proc_fd;
+extern u32 gofer_uid, gofer_gid; /* our own */
 
 struct node {
 	u32 index, generation;
