@@ -275,6 +275,10 @@ struct file *file_on_inode(struct inode *inode, const char *name, const struct f
 	f->flags = flags;
 	return f;
 }
+struct file *anon_file(const char *name, const struct file_ops *fop, void *priv, u32 flags)
+{
+	return file_on_inode(anon_inode_new(0), name, fop, priv, flags);
+}
 void file_put(struct file *f)
 {
 	if (!refcount_dec_and_test(&f->ref))
