@@ -97,9 +97,10 @@ static long map_bss(struct mm *mm, const struct elf_segment *s, u64 bias)
 		err = mm_mmap(mm, anon, end - anon, s->prot, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, NULL, 0);
 	if (err < 0)
 		return err;
-	/* A read-only tail cannot be meant to be cleared, and its page may lie behind the file's end. */
+	/* To the end of the page: ld.so hands out what follows its bss. A read-only tail cannot be meant to be cleared, and its
+	 * page may lie behind the file's end. */
 	if (s->filesz && (file_end & ~PAGE_MASK) && s->prot & PROT_WRITE)
-		err = zero_fill(mm, file_end, MIN(anon, s->vaddr + bias + s->memsz) - file_end);
+		err = zero_fill(mm, file_end, anon - file_end);
 	return err < 0 ? err : 0;
 }
 
