@@ -7,6 +7,7 @@
 #include "base/string.h"
 #include "fs/dev/dev.h"
 #include "fs/memfs/memfs.h"
+#include "fs/mqueue/mqueue.h"
 #include "fs/gofer/gofer_fs.h"
 #include "fs/proc/proc.h"
 #include "fs/sys/sysfs.h"
@@ -236,6 +237,7 @@ void vfs_init(void)
 	sysfs_register();
 	dev_register();
 	devpts_register();
+	mqueue_register();
 	anon_init();
 	bm = (const struct boot_mount *)((const char *)boot_params + boot_params->mounts_off);
 	mount_boot_entry(bm);
@@ -244,6 +246,7 @@ void vfs_init(void)
 	mount_or_say("sysfs", "sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "", NULL);
 	mount_or_say("devtmpfs", "devtmpfs", "/dev", MS_NOSUID, "", NULL);
 	mount_or_say("devpts", "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "", NULL);
+	mount_or_say("mqueue", "mqueue", "/dev/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, "", NULL);
 	mount_or_say("tmpfs", "shm", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777", NULL);
 	mount_or_say("tmpfs", "tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777", NULL);
 	for (u32 i = 1; i < boot_params->nmounts; i++)
