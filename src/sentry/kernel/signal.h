@@ -40,6 +40,7 @@ struct sigqueue_entry {
 	struct list_head node;
 	siginfo_t_k info;
 	void *timer; /* a POSIX timer's own preallocated entry; NULL else */
+	void *user;  /* whose RLIMIT_SIGPENDING it counts against; NULL: nobody's */
 };
 struct sigpending {
 	sigset64 set;
@@ -53,6 +54,7 @@ struct sighand {
 	refcount_t ref;
 	spinlock_t lock;
 	struct k_sigaction action[SIG_COUNT];
+	struct list_head signalfds; /* links to the signalfds that watch it; signalfd.c */
 };
 struct sigaltstack_val {
 	u64 sp;
@@ -61,9 +63,13 @@ struct sigaltstack_val {
 };
 
 enum { JOBCTL_STOP_PENDING = 1, JOBCTL_STOP_CONSUME = 2, JOBCTL_TRAP_STOP = 4, JOBCTL_TRAP_NOTIFY = 8, JOBCTL_STOPPED = 16,
-       JOBCTL_TRACED = 32, JOBCTL_LISTENING = 64 };
+       JOBCTL_TRACED = 32, JOBCTL_LISTENING = 64, JOBCTL_STOP_DEQUEUED = 128,
+       JOBCTL_PTRACE_ZOMBIE = 256 /* dead, and the tracer has not waited for it */ };
+/* What makes a task go through do_signal(). */
+#define JOBCTL_PENDING_MASK (JOBCTL_STOP_PENDING | JOBCTL_TRAP_STOP | JOBCTL_TRAP_NOTIFY)
 
-/* Send to a thread, to a process, to every process of a group. 0 or -errno (-EAGAIN: queue limit). No permission check. */
+/* Send to a thread, to a process, to every process of a group. 0 or -errno (-EAGAIN: queue limit). No permission check.
+ * No sighand->lock may be held; send_signal_process() and _pgrp() take tasklist_lock. */
 long send_signal_task(struct task *t, int sig, siginfo_t_k *info);
 long send_signal_process(struct process *p, int sig, siginfo_t_k *info);
 long send_signal_pgrp(struct pid *pgrp, int sig, siginfo_t_k *info); /* takes tasklist_lock */

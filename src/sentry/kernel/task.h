@@ -105,7 +105,9 @@ struct process { /* a thread group */
 	u64 min_flt, maj_flt, nvcsw, nivcsw, cmin_flt, cmaj_flt, maxrss, cmaxrss;
 	struct ktimer itimer_real;
 	u64 itimer_real_interval;
-	u64 itimer_virt[2][2];	       /* value, interval of ITIMER_VIRTUAL and _PROF */
+	u64 itimer_virt[2][2];	       /* CPU time of expiry (0: off) and interval of ITIMER_VIRTUAL and _PROF; sighand->lock */
+	struct ktimer cpu_timer;       /* looks at CPU time when a limit may be reached: cputimer.c */
+	u8 cpu_timer_state;
 	struct list_head posix_timers; /* owned by posix_timer.c */
 	u32 next_timer_id;
 	struct mutex exec_lock; /* exec against ptrace attach and /proc reads */
@@ -115,7 +117,7 @@ struct process { /* a thread group */
 	bool did_exec, thp_disabled;
 };
 enum { PROC_STOPPED = 1, PROC_CONTINUED = 2, PROC_GROUP_EXIT = 4, PROC_STOP_REPORTED = 8, PROC_CONT_REPORTED = 16,
-       PROC_UNKILLABLE = 32, PROC_ZOMBIE = 64 };
+       PROC_UNKILLABLE = 32, PROC_ZOMBIE = 64, PROC_CLD_STOPPED = 128, PROC_CLD_CONTINUED = 256 /* parent to be told */ };
 
 struct restart_block {
 	long (*fn)(struct restart_block *rb);
@@ -188,7 +190,7 @@ struct task {
 	struct task *tracer; /* tasklist_lock */
 	u32 ptrace_flags;
 	struct list_head ptraced, ptrace_node;
-	void *ptrace_state;
+	u64 ptrace_message; /* PTRACE_GETEVENTMSG */
 
 	/* prctl and accounting */
 	bool no_new_privs, keep_caps;
@@ -209,6 +211,7 @@ struct task {
 /* task.flags */
 enum { TIF_SIGPENDING = 1, TIF_RESCHED = 2, TIF_NOTIFY_RESUME = 4, TIF_SINGLESTEP = 8, TIF_SYSCALL_TRACE = 16,
        TIF_EXITING = 32, TIF_SYSEMU = 64, TIF_SECCOMP = 128 };
+#define TIF_SYSCALL_WORK (TIF_SYSCALL_TRACE | TIF_SYSEMU | TIF_SINGLESTEP | TIF_SECCOMP) /* the slow way through a call */
 
 /* The task that owns this kernel stack: its pointer lies in the topmost word of the stack. */
 static inline struct task *current_task(void)
