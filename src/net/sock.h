@@ -83,8 +83,8 @@ struct sock {
 	u64 rcvtimeo, sndtimeo; /* ns; ~0ull: none */
 	struct linger_k linger;
 	bool passcred, reuseaddr, reuseport, keepalive, broadcast, oobinline, dontroute, passsec, rxtimestamp, rxtimestampns,
-		debug, no_check, peek_off_set;
-	s32 peek_off;
+		debug, no_check;
+	s32 peek_off; /* SO_PEEK_OFF; -1: off */
 };
 
 /* Sizes of net.core.{r,w}mem_{default,max}. */

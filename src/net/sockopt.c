@@ -132,7 +132,7 @@ static int set_int_option(struct sock *sk, s32 opt, s32 v)
 		sk->rcvlowat = v < 0 ? 0x7fffffff : v ? v : 1;
 		return 0;
 	case SO_PEEK_OFF:
-		if (sk->family != AF_UNIX)
+		if (sk->family != AF_UNIX || sk->type != SOCK_STREAM)
 			return -EOPNOTSUPP;
 		sk->peek_off = v;
 		return 0;

@@ -119,6 +119,25 @@ long stream_send(struct stream *s, struct msg *m, const struct stream_hooks *h, 
 	return n == -EPIPE ? sock_epipe(m) : n;
 }
 
+/* Where in the queue the next byte for this call lies: a peek goes on behind what it has shown, SO_PEEK_OFF further. */
+static size_t rx_skip(const struct stream *s, const struct msg *m, size_t done)
+{
+	if (!(m->flags & MSG_PEEK))
+		return 0;
+	return done + (s->sk.peek_off > 0 ? s->sk.peek_off : 0);
+}
+
+/* After a call: a peek moves the offset on, a read takes as much off it. rlock held. */
+static void rx_move_peek_off(struct stream *s, const struct msg *m, long done)
+{
+	if (s->sk.peek_off < 0 || done <= 0)
+		return;
+	if (m->flags & MSG_PEEK)
+		s->sk.peek_off += done;
+	else
+		s->sk.peek_off = MAX(0, s->sk.peek_off - done);
+}
+
 static bool rx_may_go_on(struct stream *s, size_t skip)
 {
 	return bq_used(&s->rx) > skip || s->sk.err || READ_ONCE(s->sk.shutdown) & RCV_SHUTDOWN;
@@ -157,7 +176,7 @@ static void rx_consume(struct stream *s, size_t n)
 static long rx_some(struct stream *s, struct msg *m, size_t done, const struct stream_hooks *h, void *arg, bool *more)
 {
 	bool peek = m->flags & MSG_PEEK;
-	size_t skip = peek ? done : 0, n = MIN(bq_used(&s->rx) - skip, m->it.count), got;
+	size_t skip = rx_skip(s, m, done), n = MIN(bq_used(&s->rx) - skip, m->it.count), got;
 	u64 pos = s->rx.head + skip;
 
 	if (h->limit)
@@ -190,12 +209,12 @@ long stream_recv(struct stream *s, struct msg *m, const struct stream_hooks *h, 
 
 	mutex_lock(&s->rx.rlock);
 	while (more && m->it.count) {
-		if (bq_used(&s->rx) <= (m->flags & MSG_PEEK ? (u64)done : 0)) {
+		if (bq_used(&s->rx) <= rx_skip(s, m, done)) {
 			if ((size_t)done >= target)
 				break;
 			if (done && atomic_load(&s->sk.err))
 				break;
-			n = rx_wait(s, m, m->flags & MSG_PEEK ? done : 0, &deadline);
+			n = rx_wait(s, m, rx_skip(s, m, done), &deadline);
 			if (n <= 0)
 				break;
 			continue;
@@ -205,6 +224,7 @@ long stream_recv(struct stream *s, struct msg *m, const struct stream_hooks *h, 
 			break;
 		done += n;
 	}
+	rx_move_peek_off(s, m, done);
 	mutex_unlock(&s->rx.rlock);
 	return done ? done : n;
 }

@@ -592,27 +592,42 @@ out:
 
 /* ---- epoll_wait ---- */
 
+/* Sleep until items may be ready: 0, -ETIMEDOUT, -EINTR. Waiters are exclusive: one event wakes one thread. */
+static int ep_sleep(struct eventpoll *ep, u64 deadline)
+{
+	struct waiter w = { .exclusive = true };
+	bool late = false;
+	int err = 0;
+
+	list_init(&w.node);
+	for (;;) {
+		prepare_to_wait(&ep->wq, &w, TASK_INTERRUPTIBLE);
+		if (ep_maybe_ready(ep))
+			break;
+		if (late)
+			err = -ETIMEDOUT;
+		else if (signal_pending())
+			err = -EINTR;
+		if (err)
+			break;
+		late = schedule_until(deadline);
+	}
+	finish_wait(&ep->wq, &w);
+	return err;
+}
+
 static int ep_wait(struct eventpoll *ep, u64 uevents, int max, u64 deadline, bool nowait)
 {
-	int n;
+	int err = 0, n;
 
 	for (;;) {
-		if (ep_maybe_ready(ep)) {
-			n = ep_send_events(ep, uevents, max);
-			if (n)
-				return n;
-		}
-		if (nowait)
-			return 0;
-		if (signal_pending())
-			return -EINTR;
-		switch (wait_event_interruptible_until(ep->wq, ep_maybe_ready(ep), deadline)) {
-		case -ETIMEDOUT:
-			nowait = true; /* one last look */
-			break;
-		case -ERESTARTSYS:
-			return ep_maybe_ready(ep) ? ep_send_events(ep, uevents, max) ?: -EINTR : -EINTR;
-		}
+		/* After an early end too: the wake-up that we took may have been for this. */
+		n = ep_maybe_ready(ep) ? ep_send_events(ep, uevents, max) : 0;
+		if (n || nowait)
+			return n;
+		if (err)
+			return err == -ETIMEDOUT ? 0 : err;
+		err = ep_sleep(ep, deadline);
 	}
 }
 
