@@ -28,7 +28,7 @@ struct hostfd {
 	u32 ready;	 /* EPOLL* bits seen, until an operation says -EAGAIN */
 	u32 armed;	 /* a poll for these is on its way */
 	u32 wanted;
-	u64 pos;	 /* of a regular file */
+	u64 pos;	 /* of a regular file: how far the host's own offset went on */
 	char *bounce;	 /* BOUNCE bytes, used under io_lock[]: 0 reads, 1 writes */
 	struct mutex io_lock[2];
 };
@@ -54,6 +54,21 @@ static long try_now(struct hostfd *h, bool write, void *buf, size_t n, u64 pos)
 	return hostcall(write ? HC_PWRITE : HC_PREAD, &rw, sizeof(rw));
 }
 
+/* The position to give the host. As long as nobody seeks it is the host's own, which other processes share and go on from. */
+static u64 host_position(const struct hostfd *h, u64 pos)
+{
+	return h->seekable && pos != h->pos ? pos : ~0ull;
+}
+
+static void moved_on(struct hostfd *h, u64 *pos, u64 n)
+{
+	if (!h->seekable)
+		return;
+	if (*pos == h->pos)
+		h->pos += n;
+	*pos += n;
+}
+
 static long hostfd_read(struct file *file, struct iov_iter *to, u64 *pos)
 {
 	struct hostfd *h = file->priv;
@@ -72,10 +87,10 @@ static long hostfd_read(struct file *file, struct iov_iter *to, u64 *pos)
 		if (n > 0 && copy_to_iter(h->bounce, (size_t)n, to) != (size_t)n)
 			n = -EFAULT;
 	} else {
-		n = bounced_read(h, to, h->seekable ? *pos : ~0ull);
+		n = bounced_read(h, to, host_position(h, *pos));
 	}
-	if (n > 0 && h->seekable)
-		*pos += (u64)n;
+	if (n > 0)
+		moved_on(h, pos, (u64)n);
 	spin_lock(&h->lock);
 	h->ready &= ~(u32)EPOLLIN;
 	spin_unlock(&h->lock);
@@ -103,7 +118,7 @@ static long hostfd_write(struct file *file, struct iov_iter *from, u64 *pos)
 			break;
 		}
 		while (off < want) {
-			u64 at = h->seekable && !(file->flags & O_APPEND) ? *pos : ~0ull;
+			u64 at = file->flags & O_APPEND ? ~0ull : host_position(h, *pos);
 
 			n = file->flags & O_NONBLOCK && !h->seekable ? try_now(h, true, buf + off, want - off, at)
 								     : host_pwrite(h->handle, buf + off, want - off, at, true);
@@ -111,8 +126,7 @@ static long hostfd_write(struct file *file, struct iov_iter *from, u64 *pos)
 				goto out;
 			off += (size_t)n;
 			done += n;
-			if (h->seekable)
-				*pos += (u64)n;
+			moved_on(h, pos, (u64)n);
 		}
 	}
 out:
