@@ -47,7 +47,7 @@ static struct sock *unix_create(u32 type, s32 protocol)
 /* ---- release ---- */
 
 /* Tell the other end of a connection that this one is gone. */
-static void hang_up(struct unix_sock *u)
+static void hang_up(struct unix_sock *u, bool embryo)
 {
 	struct unix_sock *peer = unix_peer(u);
 	bool unread;
@@ -57,7 +57,7 @@ static void hang_up(struct unix_sock *u)
 	unread = sock_is(&u->st.sk, SOCK_STREAM) ? bq_used(&u->st.rx) != 0 : u->st.sk.nrx != 0;
 	spin_lock(&peer->st.sk.lock);
 	peer->st.sk.shutdown = SHUTDOWN_MASK;
-	if (unread)
+	if (unread || embryo)
 		atomic_store(&peer->st.sk.err, ECONNRESET);
 	spin_unlock(&peer->st.sk.lock);
 	sock_wake_all(&peer->st.sk);
@@ -90,6 +90,7 @@ static void release_clients(struct unix_sock *u)
 void unix_release(struct sock *sk)
 {
 	struct unix_sock *u = to_unix(sk);
+	bool embryo = !sk->file; /* never accepted */
 
 	unix_unbind(u);
 	spin_lock(&sk->lock);
@@ -104,7 +105,7 @@ void unix_release(struct sock *sk)
 		release_clients(u);
 		unix_dgram_disconnect(u);
 	}
-	hang_up(u);
+	hang_up(u, embryo);
 	unix_purge_marks(u);
 	pkt_purge(sk);
 	unix_gc();
