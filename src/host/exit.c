@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "host/hostcalls.h"
@@ -43,14 +44,22 @@ static void write_all(int fd, const char *p, size_t n)
 	}
 }
 
+/* To the debug log if there is one. Errors are for the user in any case, with the command's name before them. */
 static void put_line(const char *line, size_t n)
 {
-	static const char error[] = "error: ";
+	static const char error[] = "error: ", command[] = "runsc-c: ";
+	size_t skip = sizeof(error) - 1;
 
 	if (log_fd >= 0)
 		write_all(log_fd, line, n);
-	if (log_fd < 0 || (n >= sizeof(error) - 1 && !memcmp(line, error, sizeof(error) - 1)))
+	if (n >= skip && !memcmp(line, error, skip)) {
+		struct iovec iov[] = { { (void *)command, sizeof(command) - 1 }, { (void *)(line + skip), n - skip } };
+
+		if (writev(STDERR_FILENO, iov, 2) < 0)
+			return;
+	} else if (log_fd < 0) {
 		write_all(STDERR_FILENO, line, n);
+	}
 }
 
 void host_log_untrusted(const char *text, size_t len)

@@ -119,7 +119,9 @@ static void serve_hostcall(struct vcpu *v)
 		result = bulk(v->vm, nr, (struct kvm_hc_copy *)req, len);
 	else
 		result = v->vm->cfg.hostcall(v->cpu, nr, req, len);
-	memcpy(v->comm->req, req, len);
+	/* A bulk copy may have been one into the request's place: of the next call's request. */
+	if (nr != KVM_HC_COPY && nr != KVM_HC_FILL)
+		memcpy(v->comm->req, req, len);
 	WRITE_ONCE(v->comm->result, result);
 }
 
