@@ -141,8 +141,8 @@ static void add_pages(struct hc_submit *s, struct page **pages, u32 n)
 	}
 }
 
-/* Read up to HC_SEGS_MAX pages; what lies beyond the end of the file is zeroed. */
-static int read_batch(hc_handle h, struct page **pages, u32 n)
+/* One host read of n pages: bytes, or -errno. */
+static s64 read_run(hc_handle h, struct page **pages, u32 n)
 {
 	struct hc_submit *s = kzalloc(sizeof(*s));
 	s64 got;
@@ -155,17 +155,30 @@ static int read_batch(hc_handle h, struct page **pages, u32 n)
 	add_pages(s, pages, n);
 	got = host_io(s, false);
 	kfree(s);
-	if (got < 0)
-		return (int)got;
-	for (u32 k = 0; k < n; k++) {
-		u64 at = (u64)k << PAGE_SHIFT;
+	return got;
+}
 
-		if ((u64)got < at + PAGE_SIZE) {
-			u64 valid = (u64)got > at ? (u64)got - at : 0;
+/* Read up to HC_SEGS_MAX pages; what lies beyond the end of the file is zeroed. A short read need not be the end: one that
+ * may not wait stops at the first page that the host does not have in memory. */
+static int read_batch(hc_handle h, struct page **pages, u32 n, u64 size)
+{
+	u32 k = 0;
 
-			memset((char *)page_to_va(pages[k]) + valid, 0, PAGE_SIZE - valid);
+	while (k < n) {
+		u64 at = pages[k]->index << PAGE_SHIFT;
+		s64 got = read_run(h, pages + k, n - k);
+		u32 before = k;
+
+		if (got < 0)
+			return (int)got;
+		for (; k < n && (u64)got >= PAGE_SIZE; k++, got -= PAGE_SIZE, at += PAGE_SIZE)
+			pages[k]->flags |= PG_UPTODATE;
+		if (k > before && at + (u64)got < size)
+			continue;
+		for (; k < n; k++, got = 0) {
+			memset((char *)page_to_va(pages[k]) + got, 0, PAGE_SIZE - (u64)got);
+			pages[k]->flags |= PG_UPTODATE;
 		}
-		pages[k]->flags |= PG_UPTODATE;
 	}
 	return 0;
 }
@@ -178,7 +191,7 @@ static int read_pages(struct mapping *m, struct page **pages, u32 n)
 	if (err)
 		return err;
 	for (u32 k = 0; k < n && !err; k += HC_SEGS_MAX)
-		err = read_batch(h, pages + k, MIN(n - k, (u32)HC_SEGS_MAX));
+		err = read_batch(h, pages + k, MIN(n - k, (u32)HC_SEGS_MAX), m->inode->size);
 	io_end(m->inode);
 	return err;
 }
