@@ -7,7 +7,7 @@
 #include "sentry/kernel/events.h"
 #include "sentry/kernel/rseq.h"
 #include "sentry/kernel/sched.h"
-#include "sentry/kernel/seccomp.h"
+#include "sentry/kernel/syscall_work.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
@@ -39,9 +39,10 @@ static void serve_syscall(struct task *t)
 	struct user_regs *r = &t->ctx.regs;
 	const struct sysargs args = { { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 } };
 
-	if (unlikely(atomic_load_explicit(&t->flags, memory_order_relaxed) & TIF_SECCOMP) && !seccomp_check(t))
-		return;
-	r->rax = (u64)syscall_dispatch(r->orig_rax, &args);
+	if (unlikely(atomic_load_explicit(&t->flags, memory_order_relaxed) & TIF_SYSCALL_WORK))
+		serve_syscall_observed(t);
+	else
+		r->rax = (u64)syscall_dispatch(r->orig_rax, &args);
 	if (wants_restart(r->rax))
 		do_signal(t);
 }

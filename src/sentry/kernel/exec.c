@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/string.h"
 #include "sentry/kernel/exec.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/rseq.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
@@ -229,7 +230,7 @@ static void apply_set_ids(struct binprm *b, struct cred *c)
 {
 	const struct inode *i = b->file->inode;
 
-	if (b->file->path.mnt->flags & MS_NOSUID || current->no_new_privs)
+	if (b->file->path.mnt->flags & MS_NOSUID || current->no_new_privs || current->tracer)
 		return;
 	if (i->mode & S_ISUID)
 		c->euid = i->uid;
@@ -325,7 +326,10 @@ static void take_leadership(struct task *t)
 	t->start_ns = old->start_ns;
 	t->exit_signal = old->exit_signal;
 	p->leader = t;
+	spin_lock(&t->sighand->lock);
 	detach_task(old);
+	spin_unlock(&t->sighand->lock);
+	ptrace_unlink(old);
 	spin_unlock(&tasklist_lock);
 	task_put(old);
 }
@@ -434,7 +438,7 @@ static void reset_attributes(struct task *t, const struct binprm *b)
 	t->exit_signal = SIGCHLD;
 }
 
-static void change_over(struct task *t, struct binprm *b)
+static void change_over(struct task *t, struct binprm *b, s32 old_tid)
 {
 	switch_mm(t, b->mm);
 	b->mm = NULL;
@@ -445,17 +449,19 @@ static void change_over(struct task *t, struct binprm *b)
 	b->cred = NULL;
 	start_registers(t, b);
 	stat_inc(STAT_EXEC);
+	ptrace_exec(t, old_tid);
 }
 
 static long do_exec(struct binprm *b)
 {
 	struct task *t = current;
+	s32 old_tid = task_tid(t);
 	long err;
 
 	if ((err = load(b)) || (err = new_creds(b)) || (err = load_elf(b)) || (err = become_only_thread(t)) ||
 	    (err = unshare_parts(t)))
 		return err;
-	change_over(t, b);
+	change_over(t, b, old_tid);
 	return 0;
 }
 

@@ -3,11 +3,14 @@
  * process a zombie until its parent has waited for it (wait4.c). A dead leader stays listed until then.
  */
 #include <asm/signal.h>
+#include <linux/ptrace.h>
 
 #include "base/log.h"
 #include "fs/dev/tty.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/ipc_sem.h"
+#include "sentry/kernel/posix_timer.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
@@ -91,6 +94,7 @@ static void reap_if_ignored(struct process *p, struct list_head *dead)
 {
 	if (!parent_ignores_sigchld(p))
 		return;
+	ptrace_unlink(p->leader);
 	process_unlink(p);
 	detach_task(p->leader);
 	list_add_tail(&p->sibling, dead);
@@ -105,7 +109,7 @@ static void reparent_children(struct process *p, struct list_head *dead)
 		child->parent = reaper;
 		child->exit_signal = SIGCHLD;
 		list_move_tail(&child->sibling, &reaper->children);
-		if (child->flags & PROC_ZOMBIE) {
+		if ((child->flags & PROC_ZOMBIE) && !(child->leader->jobctl & JOBCTL_PTRACE_ZOMBIE)) {
 			notify_parent_exit(child);
 			reap_if_ignored(child, dead);
 		}
@@ -192,6 +196,7 @@ static void exit_process(struct task *t)
 	disassociate_ctty(p, true);
 	exit_itimers(p);
 	ktimer_cancel_sync(&p->itimer_real);
+	cputimer_stop(p);
 	spin_lock(&tasklist_lock);
 	ngroups = collect_groups(p, groups);
 	reparent_children(p, &dead);
@@ -200,8 +205,10 @@ static void exit_process(struct task *t)
 	if (!(p->flags & PROC_GROUP_EXIT))
 		p->group_exit_code = p->leader->exit_code;
 	spin_unlock(&t->sighand->lock);
-	notify_parent_exit(p);
-	reap_if_ignored(p, &dead);
+	if (!ptrace_delays_exit(p->leader)) {
+		notify_parent_exit(p);
+		reap_if_ignored(p, &dead);
+	}
 	spin_unlock(&tasklist_lock);
 	wake_up_all(&p->tgid->wait);
 	hang_up_orphans(groups, ngroups);
@@ -215,11 +222,15 @@ static bool leave_group(struct task *t)
 	bool last, gone = false;
 
 	spin_lock(&tasklist_lock);
+	spin_lock(&t->sighand->lock); /* senders walk the threads under it */
 	last = --p->nthreads == 0;
 	if (t != p->leader) {
 		detach_task(t);
 		gone = true;
 	}
+	spin_unlock(&t->sighand->lock);
+	if (gone)
+		ptrace_delays_exit(t);
 	if (p->group_exec_task && p->nthreads == 1)
 		wake_up_state(p->group_exec_task, TASK_UNINTERRUPTIBLE | TASK_KILLABLE);
 	spin_unlock(&tasklist_lock);
@@ -233,11 +244,13 @@ void do_exit(s32 code)
 	struct task *t = current;
 	bool is_init = t->proc == init_process;
 
-	atomic_fetch_or(&t->flags, TIF_EXITING);
+	ptrace_event(PTRACE_EVENT_EXIT, (u64)code);
+	exit_signals(t);
 	t->exit_code = code;
 	if (is_init && READ_ONCE(t->proc->nthreads) == 1) /* the usual way: nothing needs to be taken down */
 		exit_sandbox(t->proc);
 	exit_mm(t);
+	ptrace_exit_tracer(t);
 	sem_exit(t);
 	exit_files(t);
 	ktimer_cancel_sync(&t->sleep_timer);

@@ -3,6 +3,7 @@
 #include <linux/signal.h>
 #include <linux/capability.h>
 #include <linux/errno.h>
+#include <linux/ptrace.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 
@@ -13,6 +14,8 @@
 #include "sentry/kernel/ipc_sem.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/pidfd.h"
+#include "sentry/kernel/posix_timer.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/rseq.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/seccomp.h"
@@ -269,7 +272,7 @@ static void publish_process(struct task *t, const struct clone_params *p)
 }
 
 /* A group that is being killed gets no more threads, and a fork with a signal pending starts over (clone(2)). */
-static long publish(struct task *t, const struct clone_params *p)
+static long publish(struct task *t, const struct clone_params *p, int event)
 {
 	struct sighand *sh = current->sighand;
 	long err = 0;
@@ -280,8 +283,12 @@ static long publish(struct task *t, const struct clone_params *p)
 		err = -ERESTARTNOINTR;
 	else if (!(p->flags & CLONE_THREAD))
 		publish_process(t, p);
-	if (!err)
+	if (!err) {
 		attach_task(t, t->proc);
+		ptrace_attach_child(t, event, p->flags);
+		if (p->flags & CLONE_THREAD)
+			join_group_stop(t);
+	}
 	spin_unlock(&sh->lock);
 	spin_unlock(&tasklist_lock);
 	return err;
@@ -357,6 +364,7 @@ long do_clone(const struct clone_params *p)
 	struct file *pidfile = NULL;
 	struct task *t;
 	s32 tid, pidfd = -1;
+	int event = ptrace_clone_event(p->flags, p->flags & CLONE_THREAD ? 0 : p->exit_signal);
 	long err = check_flags(p);
 
 	if (err || (err = check_limits()))
@@ -370,7 +378,7 @@ long do_clone(const struct clone_params *p)
 	}
 	t->vfork_done = vfork;
 	tid = task_tid(t);
-	err = publish(t, p);
+	err = publish(t, p, event);
 	if (err) {
 		drop_pidfd(pidfd, pidfile);
 		kfree(vfork);
@@ -382,9 +390,15 @@ long do_clone(const struct clone_params *p)
 	if (p->flags & CLONE_PARENT_SETTID)
 		put_user(tid, p->parent_tid);
 	stat_inc(STAT_FORK);
+	if (t->proc->rlim[RLIMIT_CPU].cur != ~0ull && !(p->flags & CLONE_THREAD))
+		cputimer_start(t->proc);
 	sched_new_task(t);
-	if (vfork)
+	if (event)
+		ptrace_event(event, (u64)tid);
+	if (vfork) {
 		vfork_wait(vfork);
+		ptrace_event(PTRACE_EVENT_VFORK_DONE, (u64)tid);
+	}
 	return tid;
 }
 

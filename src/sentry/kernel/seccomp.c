@@ -8,10 +8,12 @@
 #include <linux/capability.h>
 #include <linux/errno.h>
 #include <linux/filter.h>
+#include <linux/ptrace.h>
 #include <linux/seccomp.h>
 
 #include "base/log.h"
 #include "sentry/kernel/bpf.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
@@ -104,6 +106,25 @@ static bool strict_allows(u64 nr)
 	return nr == __NR_read || nr == __NR_write || nr == __NR_exit || nr == __NR_rt_sigreturn;
 }
 
+static bool act(struct task *t, u32 verdict);
+
+/* The tracer may change the call or forbid it (number -1); then the filters are asked again, for a verdict but "trace". */
+static bool ask_tracer(struct task *t, u32 data)
+{
+	struct user_regs *r = &t->ctx.regs;
+	u32 verdict;
+
+	if (!ptrace_event_enabled(t, PTRACE_EVENT_SECCOMP)) {
+		r->rax = (u64)-(s64)ENOSYS;
+		return false;
+	}
+	ptrace_event(PTRACE_EVENT_SECCOMP, data);
+	if (fatal_signal_pending() || (s64)r->orig_rax < 0)
+		return false;
+	verdict = run_filters(t->seccomp, r);
+	return (verdict & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRACE || act(t, verdict);
+}
+
 static bool act(struct task *t, u32 verdict)
 {
 	struct user_regs *r = &t->ctx.regs;
@@ -122,7 +143,8 @@ static bool act(struct task *t, u32 verdict)
 		r->rax = r->orig_rax; /* a handler sees the call as if it had not been made */
 		send_sigsys(t, data);
 		return false;
-	case SECCOMP_RET_TRACE: /* no tracer has asked for these events */
+	case SECCOMP_RET_TRACE:
+		return ask_tracer(t, data);
 	case SECCOMP_RET_USER_NOTIF: /* nobody listens */
 		r->rax = (u64)-(s64)ENOSYS;
 		return false;

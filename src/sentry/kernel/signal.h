@@ -87,6 +87,10 @@ void sigpending_init(struct sigpending *p);
 void sigpending_flush(struct sigpending *p);
 void recalc_sigpending(struct task *t); /* sighand->lock held */
 
+/* The current task dies from here on: takes no signals, holds up no group stop. */
+void exit_signals(struct task *t);
+/* A new thread of the current task's group: a stop in progress takes it in. sighand->lock held. */
+void join_group_stop(struct task *t);
 /* Called on the way to user mode when TIF_SIGPENDING is set: stops, kills, builds a frame, restarts the call. */
 void do_signal(struct task *t);
 /* Take one signal of `mask` off the queues (signalfd, sigtimedwait). 0: none. */

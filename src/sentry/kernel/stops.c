@@ -43,6 +43,17 @@ bool participate_group_stop(struct task *t)
 	return true;
 }
 
+void join_group_stop(struct task *t)
+{
+	struct task *me = current;
+
+	if (!(me->jobctl & JOBCTL_STOP_PENDING))
+		return;
+	if (task_set_stop_pending(t))
+		t->proc->group_stop_count++;
+	recalc_sigpending(t);
+}
+
 static void mark_group(int sig)
 {
 	struct task *me = current, *t;

@@ -8,6 +8,7 @@
 
 #include "base/string.h"
 #include "sentry/kernel/pidfd.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/rusage.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
@@ -29,6 +30,11 @@ struct wait_result {
 
 /* ---- one child; tasklist_lock held ---- */
 
+static bool traced_by(const struct task *t, const struct process *p)
+{
+	return t->tracer && t->tracer->proc == p;
+}
+
 static bool eligible(const struct wait_query *q, const struct process *p)
 {
 	bool clone = p->exit_signal != SIGCHLD;
@@ -37,7 +43,7 @@ static bool eligible(const struct wait_query *q, const struct process *p)
 		return false;
 	if (q->which == P_PGID && p->pgid != q->pid)
 		return false;
-	return q->options & __WALL || clone == !!(q->options & __WCLONE);
+	return q->options & __WALL || clone == !!(q->options & __WCLONE) || traced_by(p->leader, current->proc);
 }
 
 static void fill_result(struct wait_result *r, struct process *p, s32 code, s32 value)
@@ -75,12 +81,13 @@ static void account_child(struct process *parent, struct process *p)
 /* True when p had something to report. *reaped: the caller releases p. */
 static bool wait_zombie(const struct wait_query *q, struct process *p, struct wait_result *r, struct process **reaped)
 {
-	if (!(q->options & WEXITED) || !(p->flags & PROC_ZOMBIE))
+	if (!(q->options & WEXITED) || !(p->flags & PROC_ZOMBIE) || (p->leader->jobctl & JOBCTL_PTRACE_ZOMBIE))
 		return false;
 	fill_exit(r, p);
 	if (!(q->options & WNOWAIT)) {
 		account_child(current->proc, p);
 		process_unlink(p);
+		ptrace_unlink(p->leader);
 		detach_task(p->leader);
 		*reaped = p;
 	}
@@ -127,7 +134,77 @@ static bool wait_continued(const struct wait_query *q, struct process *p, struct
 
 static bool wait_one(const struct wait_query *q, struct process *p, struct wait_result *r, struct process **reaped)
 {
-	return wait_zombie(q, p, r, reaped) || wait_stopped(q, p, r) || wait_continued(q, p, r);
+	if (wait_zombie(q, p, r, reaped))
+		return true;
+	if (p->leader->tracer) /* its stops are the tracer's */
+		return false;
+	return wait_stopped(q, p, r) || wait_continued(q, p, r);
+}
+
+/* ---- one tracee, a thread of any process; tasklist_lock held ---- */
+
+static bool eligible_tracee(const struct wait_query *q, const struct task *t)
+{
+	return q->which == P_ALL || q->pid == (q->which == P_PID ? t->pid : t->proc->pgid);
+}
+
+static bool wait_traced_exit(const struct wait_query *q, struct task *t, struct wait_result *r)
+{
+	if (!(q->options & WEXITED) || !(t->jobctl & JOBCTL_PTRACE_ZOMBIE))
+		return false;
+	if (t == t->proc->leader) {
+		fill_exit(r, t->proc);
+	} else {
+		s32 status = t->proc->flags & PROC_GROUP_EXIT ? t->proc->group_exit_code : t->exit_code;
+		bool killed = status & 0x7f;
+
+		fill_result(r, t->proc, killed ? CLD_KILLED : CLD_EXITED, killed ? status & 0x7f : status >> 8 & 0xff);
+		r->pid = task_tid(t);
+		r->status = status;
+	}
+	if (!(q->options & WNOWAIT))
+		ptrace_release_zombie(t);
+	return true;
+}
+
+static bool wait_traced_stop(const struct wait_query *q, struct task *t, struct wait_result *r)
+{
+	struct sighand *sh = t->sighand;
+	s32 code = 0;
+
+	spin_lock(&sh->lock);
+	if ((t->jobctl & JOBCTL_TRACED) && !(t->jobctl & JOBCTL_LISTENING) && atomic_load(&t->state) == TASK_TRACED) {
+		code = t->exit_code;
+		if (!(q->options & WNOWAIT))
+			t->exit_code = 0;
+	}
+	spin_unlock(&sh->lock);
+	if (!code)
+		return false;
+	fill_result(r, t->proc, CLD_TRAPPED, code);
+	r->pid = task_tid(t);
+	r->status = code << 8 | 0x7f;
+	return true;
+}
+
+/* As scan(), over what the threads of this process trace. */
+static long scan_tracees(const struct wait_query *q, struct wait_result *r)
+{
+	struct task *me, *t;
+	long ret = -ECHILD;
+
+	list_for_each(me, &current->proc->threads, thread_node) {
+		if ((q->options & __WNOTHREAD) && me != current)
+			continue;
+		list_for_each(t, &me->ptraced, ptrace_node) {
+			if (!eligible_tracee(q, t))
+				continue;
+			ret = 0;
+			if (wait_traced_exit(q, t, r) || wait_traced_stop(q, t, r))
+				return 1;
+		}
+	}
+	return ret;
 }
 
 /* ---- all children ---- */
@@ -161,6 +238,11 @@ static long scan_locked(const struct wait_query *q, struct wait_result *r)
 
 	spin_lock(&tasklist_lock);
 	ret = scan(q, r, &reaped);
+	if (ret <= 0) {
+		long traced = scan_tracees(q, r);
+
+		ret = traced == -ECHILD ? ret : traced;
+	}
 	spin_unlock(&tasklist_lock);
 	if (reaped)
 		process_release(reaped);
