@@ -158,65 +158,27 @@ static s64 read_run(hc_handle h, struct page **pages, u32 n)
 	return got;
 }
 
-/* Drop the first n bytes of a transfer that were done. */
-static void skip_bytes(struct hc_rwv *io, u64 n)
+/* Read up to HC_SEGS_MAX pages; what lies beyond the end of the file is zeroed. A short read need not be the end: one that
+ * may not wait stops at the first page that the host does not have in memory. */
+static int read_batch(hc_handle h, struct page **pages, u32 n, u64 size)
 {
-	u32 first = 0;
+	u32 k = 0;
 
-	io->pos += n;
-	while (n && n >= io->segs[first].len)
-		n -= io->segs[first++].len;
-	io->segs[first].off += n;
-	io->segs[first].len -= n;
-	io->nsegs -= first;
-	memmove(io->segs, io->segs + first, io->nsegs * sizeof(io->segs[0]));
-}
-
-/* Read `want` bytes. A read that does not wait gives what the host has cached: short does not mean the end of the file. */
-static s64 read_fully(struct hc_submit *s, u64 want)
-{
-	u64 done = 0;
-
-	while (done < want) {
-		s64 got = host_io(s, false);
+	while (k < n) {
+		u64 at = pages[k]->index << PAGE_SHIFT;
+		s64 got = read_run(h, pages + k, n - k);
+		u32 before = k;
 
 		if (got < 0)
-			return got;
-		if (!got)
-			break;
-		done += (u64)got;
-		if (done < want)
-			skip_bytes(&s->io, (u64)got);
-	}
-	return (s64)done;
-}
-
-/* Read up to HC_SEGS_MAX pages; what lies beyond the end of the file is zeroed. */
-static int read_batch(struct inode *i, hc_handle h, struct page **pages, u32 n)
-{
-	struct hc_submit *s = kzalloc(sizeof(*s));
-	u64 pos = pages[0]->index << PAGE_SHIFT, size = READ_ONCE(i->size);
-	s64 got;
-
-	if (!s)
-		return -ENOMEM;
-	s->op = HC_OP_READV;
-	s->io.handle = h;
-	s->io.pos = pos;
-	add_pages(s, pages, n);
-	got = read_fully(s, pos < size ? MIN((u64)n << PAGE_SHIFT, size - pos) : 0);
-	kfree(s);
-	if (got < 0)
-		return (int)got;
-	for (u32 k = 0; k < n; k++) {
-		u64 at = (u64)k << PAGE_SHIFT;
-
-		if ((u64)got < at + PAGE_SIZE) {
-			u64 valid = (u64)got > at ? (u64)got - at : 0;
-
-			memset((char *)page_to_va(pages[k]) + valid, 0, PAGE_SIZE - valid);
+			return (int)got;
+		for (; k < n && (u64)got >= PAGE_SIZE; k++, got -= PAGE_SIZE, at += PAGE_SIZE)
+			pages[k]->flags |= PG_UPTODATE;
+		if (k > before && at + (u64)got < size)
+			continue;
+		for (; k < n; k++, got = 0) {
+			memset((char *)page_to_va(pages[k]) + got, 0, PAGE_SIZE - (u64)got);
+			pages[k]->flags |= PG_UPTODATE;
 		}
-		pages[k]->flags |= PG_UPTODATE;
 	}
 	return 0;
 }
@@ -229,7 +191,7 @@ static int read_pages(struct mapping *m, struct page **pages, u32 n)
 	if (err)
 		return err;
 	for (u32 k = 0; k < n && !err; k += HC_SEGS_MAX)
-		err = read_batch(m->inode, h, pages + k, MIN(n - k, (u32)HC_SEGS_MAX), m->inode->size);
+		err = read_batch(h, pages + k, MIN(n - k, (u32)HC_SEGS_MAX), m->inode->size);
 	io_end(m->inode);
 	return err;
 }
