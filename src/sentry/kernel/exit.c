@@ -167,9 +167,10 @@ static u32 collect_groups(struct process *p, struct pid **groups)
 	struct process *child;
 	u32 n = 0;
 
-	groups[n++] = pid_get(p->pgid);
+	if (p->parent->sid == p->sid && p->parent->pgid != p->pgid) /* it tied its group to the session */
+		groups[n++] = pid_get(p->pgid);
 	list_for_each(child, &p->children, sibling)
-		if (child->sid == p->sid && child->pgid != p->pgid && n < ORPHAN_MAX && child->pgid != groups[n - 1])
+		if (child->sid == p->sid && child->pgid != p->pgid && n < ORPHAN_MAX && (!n || child->pgid != groups[n - 1]))
 			groups[n++] = pid_get(child->pgid);
 	return n;
 }

@@ -502,7 +502,7 @@ static struct task *pick_thread(struct task *t, int sig, bool group)
 
 	if (wants_signal(sig, t))
 		return t;
-	if (!group || t->proc->nthreads <= 1)
+	if (!group)
 		return NULL;
 	list_for_each(o, &t->proc->threads, thread_node)
 		if (o != t && wants_signal(sig, o))
