@@ -85,6 +85,14 @@ static void take_report(struct run *r)
 		r->have_report = true;
 }
 
+/* A gofer that ends in order does so because the sandbox is gone, even if it is reaped first. */
+static const struct process *first_dead(const struct run *r)
+{
+	bool gofer_died = !r->gofer.pid && !(WIFEXITED(r->gofer.status) && WEXITSTATUS(r->gofer.status) == 0);
+
+	return r->sandbox.pid && gofer_died ? &r->gofer : &r->sandbox;
+}
+
 static int describe_death(const struct process *p)
 {
 	if (WIFSIGNALED(p->status)) {
@@ -226,7 +234,7 @@ int run_sandbox(const struct sandbox_config *cfg)
 		close_child_ends(&l, cfg->ncpus);
 		r.control = l.control[0];
 		watch(&r);
-		dead = r.sandbox.pid ? &r.gofer : &r.sandbox;
+		dead = first_dead(&r);
 	}
 	end_process(&r.sandbox);
 	end_process(&r.gofer);
