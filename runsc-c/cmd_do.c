@@ -39,7 +39,8 @@ static int help(void)
 	       "Run COMMAND in a sandbox over a read-only view of this host's files: what it writes goes to memory, and its status\n"
 	       "is this command's own. Status 125: runsc-c itself failed; 126: COMMAND cannot be run; 127: it was not found.\n\n"
 	       "  --platform=NAME    auto (default), kvm or ptrace; see \"runsc-c platforms\"\n"
-	       "  --cwd=DIR          working directory inside; by default the present one\n"
+	       "  --cwd=DIR          working directory inside; by default the present one,\n"
+	       "                     or / when the sandbox does not have it\n"
 	       "  --env=NAME=VALUE   set a variable (NAME alone: remove it); may be repeated\n"
 	       "  --root=DIR         the root directory, in place of this host's\n"
 	       "  --rw=DIR           a directory that is written through to the host; may be repeated\n"
@@ -157,12 +158,36 @@ static u64 host_memory(void)
 	return MAX(total, HOSTMEM_MIN);
 }
 
+static bool is_inside(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return !strncmp(path, dir, n) && (path[n] == '/' || !path[n] || n == 1);
+}
+
+/* Where we are, if the sandbox has that directory: its own file systems hide the host's, and another root has other ones. */
+static const char *default_cwd(const struct sandbox_config *cfg)
+{
+	static const char *const own[] = { "/tmp", "/proc", "/sys", "/dev" };
+	static char cwd[4096];
+
+	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
+		return "/";
+	for (u32 i = 1; i < cfg->ntrees; i++)
+		if (is_inside(cwd, cfg->trees[i]))
+			return cwd;
+	for (u32 i = 0; i < ARRAY_SIZE(own); i++)
+		if (is_inside(cwd, own[i]) && strcmp(cwd, own[i]))
+			return "/";
+	return strcmp(cfg->trees[0], "/") ? "/" : cwd;
+}
+
 static void fill_in(struct sandbox_config *cfg)
 {
-	static char cwd[4096], hostname[65];
+	static char hostname[65];
 
 	if (!cfg->cwd)
-		cfg->cwd = getcwd(cwd, sizeof(cwd)) ? cwd : "/";
+		cfg->cwd = default_cwd(cfg);
 	gethostname(hostname, sizeof(hostname) - 1);
 	cfg->hostname = hostname;
 	cfg->umask = umask(0);
