@@ -192,7 +192,8 @@ bool pgrp_orphaned(struct pid *pgrp)
 	for (n = head->next; n != head && orphaned; n = n->next) {
 		struct process *p = container_of(n, struct process, pgid_node), *parent = p->parent;
 
-		if ((p->flags & PROC_ZOMBIE) || p == init_process || parent == init_process || !parent->leader)
+		/* The sandbox's first process may well be a shell with jobs: as a container's, it counts as any parent. */
+		if ((p->flags & PROC_ZOMBIE) || !parent || !parent->leader)
 			continue;
 		if (parent->pgid != pgrp && parent->sid == p->sid)
 			orphaned = false;
