@@ -482,6 +482,7 @@ static long exec_and_release(struct binprm *b)
 	if (!IS_ERR_OR_NULL(b->file))
 		file_put(b->file);
 	kfree(b->args.buf);
+	kfree(b->interp);
 	kfree(b->filename);
 	kfree(b);
 	return err;

@@ -26,6 +26,7 @@ struct binprm {
 	struct file *file;	 /* what is loaded in the end */
 	struct exec_strings args;
 	char *filename;		 /* as the caller named it: AT_EXECFN, comm */
+	char *interp;		 /* the script's interpreter, when that is a script in turn; else NULL */
 	struct cred *cred;	 /* of the new image */
 	bool secure;		 /* AT_SECURE */
 	bool path_inaccessible;	 /* a close-on-exec descriptor: no script can open it */

@@ -59,7 +59,7 @@ long load_script(struct binprm *b)
 	if (b->path_inaccessible)
 		return -ENOENT;
 	exec_drop_first_arg(&b->args);
-	if ((err = exec_prepend_arg(&b->args, b->filename)) || (arg && (err = exec_prepend_arg(&b->args, arg))) ||
+	if ((err = exec_prepend_arg(&b->args, b->interp ? b->interp : b->filename)) || (arg && (err = exec_prepend_arg(&b->args, arg))) ||
 	    (err = exec_prepend_arg(&b->args, interp)))
 		return err;
 	f = exec_open(AT_FDCWD, interp, LOOKUP_FOLLOW);
@@ -67,5 +67,9 @@ long load_script(struct binprm *b)
 		return PTR_ERR(f);
 	file_put(b->file);
 	b->file = f;
+	kfree(b->interp);
+	b->interp = kstrdup(interp);
+	if (!b->interp)
+		return -ENOMEM;
 	return 0;
 }
