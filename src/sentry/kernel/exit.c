@@ -223,15 +223,14 @@ static bool leave_group(struct task *t)
 	bool last, gone = false;
 
 	spin_lock(&tasklist_lock);
-	spin_lock(&t->sighand->lock); /* senders walk the threads under it */
+	spin_lock(&t->sighand->lock);
 	last = --p->nthreads == 0;
+	spin_unlock(&t->sighand->lock);
 	if (t != p->leader) {
 		detach_task(t);
+		ptrace_delays_exit(t);
 		gone = true;
 	}
-	spin_unlock(&t->sighand->lock);
-	if (gone)
-		ptrace_delays_exit(t);
 	if (p->group_exec_task && p->nthreads == 1)
 		wake_up_state(p->group_exec_task, TASK_UNINTERRUPTIBLE | TASK_KILLABLE);
 	spin_unlock(&tasklist_lock);
