@@ -46,6 +46,24 @@ static void start_userland(void *unused)
 	}
 }
 
+/* Asleep: the first vCPU may need this host CPU, and a spinning neighbour is a slow start. */
+static void wait_until_ready(u32 cpu)
+{
+	struct hc_wait wait = { .cpu = cpu, .deadline_ns = ~0ull };
+
+	while (!atomic_load_explicit(&sentry_ready, memory_order_acquire))
+		hostcall(HC_CPU_WAIT, &wait, sizeof(wait));
+}
+
+static void wake_others(u32 ncpus)
+{
+	for (u32 cpu = 1; cpu < ncpus; cpu++) {
+		struct hc_kick kick = { .cpu = cpu };
+
+		hostcall(HC_CPU_KICK, &kick, sizeof(kick));
+	}
+}
+
 /* The first vCPU builds everything and then, as every other, becomes its own idle task. */
 void sentry_boot(struct boot_params *bp, u32 cpu)
 {
@@ -55,9 +73,9 @@ void sentry_boot(struct boot_params *bp, u32 cpu)
 		init_subsystems(bp);
 		BUG_ON(!kthread_create(start_userland, NULL, "init"));
 		atomic_store_explicit(&sentry_ready, true, memory_order_release);
+		wake_others(bp->ncpus);
 	} else {
-		while (!atomic_load_explicit(&sentry_ready, memory_order_acquire))
-			hostcall(HC_YIELD, NULL, 0);
+		wait_until_ready(cpu);
 		sched_boot_cpu(cpu);
 	}
 	sched_idle_loop();
