@@ -326,9 +326,7 @@ static void take_leadership(struct task *t)
 	t->start_ns = old->start_ns;
 	t->exit_signal = old->exit_signal;
 	p->leader = t;
-	spin_lock(&t->sighand->lock);
 	detach_task(old);
-	spin_unlock(&t->sighand->lock);
 	ptrace_unlink(old);
 	spin_unlock(&tasklist_lock);
 	task_put(old);
