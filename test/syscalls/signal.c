@@ -456,7 +456,7 @@ static void restarts(void)
 	set_handler(SIGALRM, count, SA_RESTART);
 	pid = fork();
 	if (!pid) {
-		usleep(60000);
+		usleep(300000);
 		(void)!write(p[1], "x", 1);
 		_exit(0);
 	}
