@@ -109,7 +109,7 @@ static void print_memory(void)
 	struct stat st;
 
 	say("memory:\n");
-	if (!syscall(SYS_fstat, hostmem.fd, &st))
+	if (hostmem.fd >= 0 && !syscall(SYS_fstat, hostmem.fd, &st))
 		host_stat("sandbox memory KiB", (u64)st.st_blocks / 2);
 	if (!getrusage(RUSAGE_SELF, &ru))
 		host_stat("peak resident KiB", (u64)ru.ru_maxrss);

@@ -8,11 +8,13 @@
 
 struct hostmem hostmem = { .fd = -1 };
 
-int hostmem_create(u64 size)
+/* Small sandboxes stay in small pages; what grows beyond gets huge ones, and then one host fault brings 512 pages. */
+#define SMALL_PAGES_END (16ul << 20)
+
+static int create_file(u64 size)
 {
-	int fd = memfd_create("runsc-c memory", MFD_CLOEXEC);
+	int fd = memfd_create("runsc-c memory", MFD_CLOEXEC), err;
 	void *base;
-	int err;
 
 	if (fd < 0)
 		return -errno;
@@ -21,8 +23,6 @@ int hostmem_create(u64 size)
 	base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (base == MAP_FAILED)
 		goto fail;
-	/* A core dump of the sandbox process must not carry the memory of what runs in it. */
-	madvise(base, size, MADV_DONTDUMP);
 	hostmem = (struct hostmem){ fd, base, size };
 	return 0;
 fail:
@@ -31,9 +31,42 @@ fail:
 	return err;
 }
 
+static int create_private(u64 size)
+{
+	/* Aligned, so that a huge page here is one for the guest too. */
+	char *raw = mmap(NULL, size + HOSTMEM_UNIT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	u64 skip;
+
+	if (raw == MAP_FAILED)
+		return -errno;
+	skip = -(u64)raw & (HOSTMEM_UNIT - 1);
+	if (skip)
+		munmap(raw, skip);
+	munmap(raw + skip + size, HOSTMEM_UNIT - skip);
+	hostmem = (struct hostmem){ -1, raw + skip, size };
+	/* Refused where the host has no huge pages: no matter. */
+	madvise(hostmem.base, MIN(size, SMALL_PAGES_END), MADV_NOHUGEPAGE);
+	if (size > SMALL_PAGES_END)
+		madvise(hostmem.base + SMALL_PAGES_END, size - SMALL_PAGES_END, MADV_HUGEPAGE);
+	return 0;
+}
+
+int hostmem_create(u64 size, bool shared)
+{
+	int err = shared ? create_file(size) : create_private(size);
+
+	/* A core dump of the sandbox process must not carry the memory of what runs in it. */
+	if (!err)
+		madvise(hostmem.base, size, MADV_DONTDUMP);
+	return err;
+}
+
 int hostmem_release(u64 off, u64 len)
 {
-	return fallocate(hostmem.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0 ? -errno : 0;
+	int ret = hostmem.fd >= 0 ? fallocate(hostmem.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) :
+				    madvise(hostmem.base + off, len, MADV_DONTNEED);
+
+	return ret < 0 ? -errno : 0;
 }
 
 s64 hostmem_iovec(const struct hc_seg *segs, u32 nsegs, struct iovec *iov)

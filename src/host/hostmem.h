@@ -10,8 +10,8 @@
 #include "hostcall.h"
 
 struct hostmem {
-	int fd;
-	char *base; /* MAP_SHARED, read-write, all of it */
+	int fd;	    /* -1: private memory */
+	char *base; /* read-write, all of it */
 	u64 size;   /* a multiple of 2 MiB */
 };
 extern struct hostmem hostmem;
@@ -20,8 +20,9 @@ extern struct hostmem hostmem;
 #define HOSTMEM_MIN (64ul << 20)
 #define HOSTMEM_MAX (64ul << 30)
 
-/* Create and map it; 0 or -errno. Nothing is touched. */
-int hostmem_create(u64 size);
+/* Create and map it; 0 or -errno. Nothing is touched. Shared: a memory file that other processes can map (ptrace's stubs);
+ * otherwise memory of this process alone, where the host can use huge pages. */
+int hostmem_create(u64 size, bool shared);
 /* Give the pages back to the host; they read as zero afterwards. Page-aligned offset and length. */
 int hostmem_release(u64 off, u64 len);
 

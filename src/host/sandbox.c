@@ -147,7 +147,7 @@ static void start_vcpus(const struct sandbox_config *cfg)
 
 static void make_memory(const struct sandbox_config *cfg)
 {
-	int err = hostmem_create(cfg->mem_size);
+	int err = hostmem_create(cfg->mem_size, cfg->platform != SANDBOX_KVM);
 
 	if (err)
 		die("sandbox memory", err);

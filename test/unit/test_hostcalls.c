@@ -513,7 +513,7 @@ static int setup(void **state)
 {
 	struct clock_sample start = clock_sample();
 
-	if (hostmem_create(MEM) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) ||
+	if (hostmem_create(MEM, true) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gofer))
 		return -1;
 	host_exit_init(control[1], open("/dev/null", O_WRONLY), false, NULL);
