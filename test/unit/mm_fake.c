@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "hostcall.h"
+#include "sentry/kernel/aio.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/pagetable.h"
 #include "sentry/vfs/vfs.h"
@@ -332,3 +333,5 @@ void fake_run(u32 cpu, void (*fn)(void))
 	free(task);
 	free(stack);
 }
+
+void aio_exit(struct mm *mm) {}

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/string.h"
 #include "hostcall.h"
+#include "sentry/kernel/aio.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/frames.h"
 #include "sentry/mm/internal.h"
@@ -107,6 +108,7 @@ void mm_users_put(struct mm *mm)
 	if (!mm)
 		return;
 	if (atomic_fetch_sub(&mm->users, 1) == 1) {
+		aio_exit(mm);
 		unmap_all(mm);
 		exe = mm->exe_file;
 		mm->exe_file = NULL;
