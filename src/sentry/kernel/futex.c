@@ -539,6 +539,7 @@ static long do_futex(u32 cmd, struct futex_op *op)
 	case FUTEX_UNLOCK_PI:
 		return futex_unlock_pi(op);
 	case FUTEX_WAIT_REQUEUE_PI:
+		op->val3 = FUTEX_MATCH_ANY;
 		return futex_wait_requeue_pi(op);
 	case FUTEX_CMP_REQUEUE_PI:
 		return futex_cmp_requeue_pi(op);

@@ -3,6 +3,7 @@
 #include <linux/errno.h>
 #include <linux/resource.h>
 
+#include "sentry/kernel/posix_timer.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_access.h"
 #include "sentry/mm/mm.h"
@@ -38,6 +39,8 @@ static long do_prlimit(struct process *p, u32 which, const struct rlimit_val *ne
 	if (!err && new)
 		p->rlim[which] = *new;
 	spin_unlock(&tasklist_lock);
+	if (!err && new && which == RLIMIT_CPU && new->cur != ~0ull)
+		cputimer_start(p);
 	if (!err && old)
 		*old = was;
 	return err;
