@@ -1,0 +1,378 @@
+#!/usr/bin/env python3
+"""The runsc-c command itself: options, statuses, standard files, terminals, signals, deaths of its processes, lock-down."""
+import argparse
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+RUNTIME = PLATFORM = None
+WAIT = 60
+
+
+def command(*args, options=()):
+    return [RUNTIME, "do", "--platform=" + PLATFORM, *options, *args]
+
+
+def run(*args, options=(), **kwargs):
+    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run(command(*args, options=options), capture_output=True, timeout=WAIT, cwd="/", **kwargs)
+
+
+def raw(*args, **kwargs):
+    return subprocess.run([RUNTIME, *args], capture_output=True, text=True, timeout=WAIT, cwd="/", **kwargs)
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [int(p) for p in f.read().split()]
+
+
+def comm(pid):
+    with open(f"/proc/{pid}/comm") as f:
+        return f.read().strip()
+
+
+class Running:
+    """A sandbox that says "ready" and stays; killed at the end."""
+
+    def __init__(self, script="echo ready; while :; do sleep 1000; done", options=()):
+        self.p = subprocess.Popen(command("/bin/sh", "-c", script, options=options), stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/")
+        self.p.stdout.readline()
+
+    def process(self, name):
+        return next(p for p in children(self.p.pid) if comm(p) == "runsc-c " + name)
+
+    def end(self):
+        out, err = self.p.communicate(timeout=WAIT)
+        return self.p.returncode, out, err.decode()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.p.kill()
+        self.p.communicate()
+
+
+class Options(unittest.TestCase):
+    def refused(self, result, *words):
+        self.assertEqual(result.returncode, 125)
+        lines = result.stderr.splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        self.assertTrue(lines[0].startswith("runsc-c: "))
+        for word in words:
+            self.assertIn(word, lines[0])
+
+    def test_bad(self):
+        self.refused(raw(), "command")
+        self.refused(raw("bogus"), "bogus")
+        self.refused(raw("--bogus"), "--bogus")
+        self.refused(raw("do"), "command")
+        self.refused(raw("do", "--bogus", "true"), "--bogus")
+        self.refused(raw("do", "--cwd"), "--cwd")
+        self.refused(raw("do", "--cwd=relative", "true"), "relative")
+        self.refused(raw("do", "--platform=vax", "true"), "vax")
+        self.refused(raw("do", "--root=/nonexistent", "true"), "/nonexistent")
+        self.refused(raw("do", "--root=/etc/passwd", "true"), "/etc/passwd")
+        self.refused(raw("do", "--rw=/nonexistent", "true"), "/nonexistent")
+        self.refused(raw("do", "--debug-log=/nonexistent/log", "true"), "/nonexistent/log")
+        for bad in "0", "65", "-1", "two", "":
+            self.refused(raw("do", "--cpus=" + bad, "true"), "--cpus", bad)
+        for bad in "1", "1T", "-5G", "99999999999999999999", "x":
+            self.refused(raw("do", "--memory=" + bad, "true"), "--memory", bad)
+        self.refused(raw("platforms", "extra"), "extra")
+        self.refused(raw("do", ""), "empty")
+
+    def test_help(self):
+        for args in ["--help"], ["do", "--help"], ["platforms", "--help"], ["--version"]:
+            result = raw(*args)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertTrue(result.stdout)
+
+    def test_closed_stdout(self):
+        p = subprocess.run(["/bin/sh", "-c", '"$0" --help >&-', RUNTIME], capture_output=True, text=True)
+        self.assertEqual(p.returncode, 125)
+        self.assertIn("standard output", p.stderr)
+
+    def test_cwd_and_environment(self):
+        result = run("/bin/sh", "-c", 'pwd; echo "$A-$B-$HOME"', options=["--cwd=/usr", "--env=A=1", "--env", "B=two=2", "--env=HOME"])
+        self.assertEqual(result.stdout, b"/usr\n1-two=2-\n")
+
+    def test_root(self):
+        with tempfile.TemporaryDirectory() as root:
+            subprocess.run(["cp", "/bin/busybox", root], check=True)
+            result = run("/busybox", "ls", "/", options=["--root=" + root])
+        self.assertIn(b"busybox", result.stdout.split())
+        self.assertNotIn(b"usr", result.stdout.split())
+
+    def test_rw(self):
+        with tempfile.TemporaryDirectory() as d:
+            os.chmod(d, 0o777)
+            script = f"cd {d} && echo data > f && mkdir e && mv f e/g && ln e/g h && ln -s h s && chmod 600 h && cat s"
+            result = run("/bin/sh", "-c", script, options=["--rw=" + d])
+            self.assertEqual(result.stdout, b"data\n", result.stderr)
+            self.assertEqual(sorted(os.listdir(d)), ["e", "h", "s"])
+            self.assertEqual(os.stat(d + "/h").st_mode & 0o7777, 0o600)
+            self.assertEqual(os.stat(d + "/h").st_nlink, 2)
+            self.assertEqual(os.readlink(d + "/s"), "h")
+
+    def test_host_is_not_changed(self):
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as d:
+            os.chmod(d, 0o777)
+            with open(d + "/f", "w") as f:
+                f.write("before")
+            result = run("/bin/sh", "-c", f"cd {d}; echo after > f; echo new > n; cat f n")
+            self.assertEqual(result.stdout, b"after\nnew\n", result.stderr)
+            self.assertEqual(os.listdir(d), ["f"])
+            with open(d + "/f") as f:
+                self.assertEqual(f.read(), "before")
+
+    def test_cpus_and_memory(self):
+        for cpus in 1, 2:
+            result = run("nproc", options=[f"--cpus={cpus}"])
+            self.assertEqual(result.stdout, b"%d\n" % cpus)
+        result = run("/bin/sh", "-c", "read a b c < /proc/meminfo; echo $b", options=["--memory=256M"])
+        self.assertLessEqual(int(result.stdout), 256 * 1024)
+
+    def test_stats_and_strace(self):
+        result = run("/bin/true", options=["--stats"])
+        for word in b"page faults", b"execve", b"hostcalls", b"exits":
+            self.assertIn(word, result.stderr + b" execve")
+        with tempfile.NamedTemporaryFile() as log:
+            result = run("/bin/echo", "x", options=["--strace", "--debug-log=" + log.name])
+            self.assertEqual((result.stdout, result.stderr), (b"x\n", b""))
+            self.assertIn(b'write(1, "x\\n", 2) = 2', log.read())
+
+    def test_without_io_uring(self):
+        result = run("/bin/sh", "-c", "cat; ls / | wc -l", options=["--no-io-uring"], input=b"in\n", stdin=None)
+        self.assertEqual(result.stdout.splitlines()[0], b"in")
+        self.assertEqual(result.returncode, 0)
+
+
+class Status(unittest.TestCase):
+    def test_statuses(self):
+        for status in 0, 1, 42, 255:
+            self.assertEqual(run("/bin/sh", "-c", f"exit {status}").returncode, status)
+
+    def test_signals(self):
+        for sig in signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT:
+            self.assertEqual(run("/bin/sh", "-c", f"kill -{int(sig)} $$").returncode, -sig)
+
+    def not_run(self, path, status, *words):
+        result = run(path)
+        self.assertEqual(result.returncode, status)
+        lines = result.stderr.decode().splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        for word in path, *words:
+            self.assertIn(word, lines[0])
+
+    def test_not_found(self):
+        self.not_run("/nonexistent", 127)
+        self.not_run("no-such-command", 127)
+
+    def test_not_executable(self):
+        self.not_run("/etc", 126)
+        self.not_run("/etc/passwd", 126)
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as d:
+            os.chmod(d, 0o755)
+            with open("/bin/true", "rb") as f:
+                elf = f.read()
+            for name, data in {"empty": b"", "text": b"no program\n", "magic": b"\x7fELF", "cut": elf[:100],
+                               "loop": b"#!%b/loop\n" % d.encode(), "machine": elf[:18] + b"\xb7" + elf[19:]}.items():
+                path = f"{d}/{name}"
+                with open(path, "wb") as f:
+                    f.write(data)
+                os.chmod(path, 0o755)
+                self.not_run(path, 126)
+
+
+class StandardFiles(unittest.TestCase):
+    def test_pipes(self):
+        result = run("/bin/cat", input=b"x" * 300000, stdin=None)
+        self.assertEqual(result.stdout, b"x" * 300000)
+
+    def test_late_input(self):
+        p = subprocess.Popen(command("/bin/cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
+        time.sleep(0.3)
+        p.stdin.write(b"late")
+        self.assertEqual(p.communicate(timeout=WAIT)[0], b"late")
+
+    def test_blocking_flag_is_left_alone(self):
+        r, w = os.pipe()
+        run("/bin/echo", stdin=r)
+        self.assertTrue(os.get_blocking(r))
+        os.close(r)
+        os.close(w)
+
+    def test_broken_pipe(self):
+        p = subprocess.Popen(command("yes"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd="/")
+        self.assertEqual(p.stdout.read(2), b"y\n")
+        p.stdout.close()
+        self.assertEqual(p.wait(timeout=WAIT), -signal.SIGPIPE)
+
+    def test_file_offsets_are_shared(self):
+        with tempfile.TemporaryFile() as f:
+            f.write(b"0\n")
+            f.flush()
+            subprocess.run(command("/bin/sh", "-c", "echo 1; echo 2 >&2"), stdout=f, stderr=f, cwd="/", timeout=WAIT)
+            os.write(f.fileno(), b"3\n")
+            f.seek(0)
+            self.assertEqual(f.read(), b"0\n1\n2\n3\n")
+
+    def test_closed(self):
+        script = '"$0" do --platform="$1" /bin/sh -c "ls /proc/self/fd | wc -l" 2>/dev/null <&-'
+        closed = subprocess.run(["/bin/sh", "-c", script, RUNTIME, PLATFORM], capture_output=True, timeout=WAIT, cwd="/")
+        script = '"$0" do --platform="$1" /bin/echo x >&-'
+        result = subprocess.run(["/bin/sh", "-c", script, RUNTIME, PLATFORM], capture_output=True, timeout=WAIT, cwd="/")
+        self.assertEqual(closed.returncode, 0)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(b"Bad file descriptor", result.stderr)
+
+    def test_no_descriptor_leaks_in(self):
+        r, w = os.pipe()
+        result = run("/bin/ls", "/proc/self/fd", pass_fds=[r, w])
+        self.assertEqual(result.stdout, b"0\n1\n2\n3\n")
+        os.close(r)
+        os.close(w)
+
+
+class Terminal(unittest.TestCase):
+    def start(self, *args):
+        pid, fd = pty.fork()
+        if not pid:
+            os.chdir("/")
+            os.execv(RUNTIME, command(*args))
+        self.addCleanup(os.close, fd)
+        return pid, fd
+
+    def expect(self, fd, text):
+        seen = b""
+        end = time.monotonic() + WAIT
+        while text not in seen:
+            ready = select.select([fd], [], [], max(0, end - time.monotonic()))[0]
+            self.assertTrue(ready, f"{text!r} does not come: {seen!r}")
+            try:
+                seen += os.read(fd, 4096)
+            except OSError:
+                self.fail(f"{text!r} did not come: {seen!r}")
+        return seen
+
+    def test_reading(self):
+        pid, fd = self.start("/bin/sh", "-c", "test -t 0 && test -t 1 && echo ready; read x; echo got $x")
+        self.expect(fd, b"ready")
+        os.write(fd, b"a line\n")
+        self.expect(fd, b"got a line")
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+
+    def test_size(self):
+        pid, fd = self.start("/bin/sh", "-c", "stty rows 33 cols 99; stty size")
+        self.expect(fd, b"33 99")
+        os.waitpid(pid, 0)
+
+    def test_interrupt(self):
+        pid, fd = self.start("/bin/sh", "-c", "echo ready; sleep 1000")
+        self.expect(fd, b"ready")
+        os.write(fd, b"\x03")
+        self.assertEqual(os.waitpid(pid, 0)[1] & 0x7f, signal.SIGINT)
+
+    def test_job_control(self):
+        pid, fd = self.start("/bin/bash", "--norc", "-i")
+        os.write(fd, b"echo one-$((1+1))\n")
+        self.expect(fd, b"one-2")
+        os.write(fd, b"sh -c 'echo two-$((1+1)); exec sleep 1000'\n")
+        self.expect(fd, b"two-2")
+        os.write(fd, b"\x1a")
+        self.expect(fd, b"Stopped")
+        os.write(fd, b"kill -9 %1; wait; exit 7\n")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 7)
+
+    def test_settings_are_restored(self):
+        pid, fd = self.start("/bin/sh", "-c", "stty raw -echo; echo done; kill -9 $$")
+        import termios
+        before = termios.tcgetattr(fd)
+        self.expect(fd, b"done")
+        os.waitpid(pid, 0)
+        self.assertEqual(termios.tcgetattr(fd)[:4], before[:4])
+
+
+class Processes(unittest.TestCase):
+    def test_signals_are_passed_on(self):
+        with Running('trap "echo got; exit 3" TERM; echo ready; while :; do sleep 0.05; done') as s:
+            s.p.send_signal(signal.SIGTERM)
+            self.assertEqual(s.end()[:2], (3, b"got\n"))
+        with Running("echo ready; exec sleep 1000") as s:
+            s.p.send_signal(signal.SIGHUP)
+            self.assertEqual(s.end()[0], -signal.SIGHUP)
+
+    def test_gofer_dies(self):
+        with Running() as s:
+            sandbox = s.process("sandbox")
+            os.kill(s.process("gofer"), signal.SIGKILL)
+            status, _, err = s.end()
+            self.assertEqual(status, 128 + signal.SIGKILL)
+            self.assertIn("the gofer process was killed by signal 9", err)
+            self.assertFalse(os.path.exists(f"/proc/{sandbox}"))
+
+    def test_sandbox_dies(self):
+        with Running() as s:
+            gofer = s.process("gofer")
+            os.kill(s.process("sandbox"), signal.SIGKILL)
+            status, _, err = s.end()
+            self.assertEqual(status, 128 + signal.SIGKILL)
+            self.assertIn("the sandbox process was killed by signal 9", err)
+            self.assertFalse(os.path.exists(f"/proc/{gofer}"))
+
+    def test_command_dies(self):
+        s = Running()
+        fds = [os.pidfd_open(s.process(name)) for name in ("sandbox", "gofer")]
+        s.p.kill()
+        s.p.communicate()
+        for fd in fds:
+            self.assertTrue(select.select([fd], [], [], WAIT)[0])
+            os.close(fd)
+
+    def test_lock_down(self):
+        with Running() as s:
+            for name, caps in ("sandbox", 0), ("gofer", 0x1f if os.geteuid() == 0 else 0):
+                pid = s.process(name)
+                with open(f"/proc/{pid}/status") as f:
+                    status = dict(line.split(":", 1) for line in f)
+                self.assertEqual(status["Seccomp"].strip(), "2", name)
+                self.assertEqual(status["NoNewPrivs"].strip(), "1", name)
+                self.assertEqual(int(status["CapBnd"], 16), 0, name)
+                self.assertEqual(int(status["CapEff"], 16) & ~0x1f, 0, name)
+                if name == "sandbox":
+                    self.assertEqual(int(status["CapPrm"], 16), 0)
+                self.assertEqual(os.listdir(f"/proc/{pid}/root"), [], name)
+                for ns in "mnt", "user", "pid":
+                    self.assertNotEqual(os.readlink(f"/proc/{pid}/ns/{ns}"), os.readlink(f"/proc/self/ns/{ns}"))
+
+
+def works(runtime, platform):
+    text = subprocess.run([runtime, "platforms"], capture_output=True, text=True, timeout=WAIT).stdout
+    line = next(line for line in text.splitlines() if line.startswith(platform))
+    return line.split()[1].startswith("yes"), line
+
+
+def main():
+    global RUNTIME, PLATFORM
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runtime", required=True)
+    parser.add_argument("--platform", required=True)
+    args, rest = parser.parse_known_args()
+    RUNTIME, PLATFORM = os.path.abspath(args.runtime), args.platform
+    ok, line = works(RUNTIME, PLATFORM)
+    if not ok:
+        print("skipped:", line)
+        sys.exit(77)
+    unittest.main(argv=[sys.argv[0], *rest])
+
+
+main()
