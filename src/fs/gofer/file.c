@@ -202,6 +202,10 @@ static int write_pages(struct mapping *m, struct page **pages, u32 n, u64 len)
 	hc_handle h;
 	int err = s ? io_begin(m->inode, true, &h) : -ENOMEM;
 
+	if (err) {
+		kfree(s);
+		return err;
+	}
 	for (u32 k = 0; k < n && !err; k += HC_SEGS_MAX) {
 		u32 part = MIN(n - k, (u32)HC_SEGS_MAX);
 		u64 start = (u64)k << PAGE_SHIFT, end = MIN((u64)(k + part) << PAGE_SHIFT, len);
@@ -219,8 +223,7 @@ static int write_pages(struct mapping *m, struct page **pages, u32 n, u64 len)
 		if (put != (s64)(end - start))
 			err = put < 0 ? (int)put : -EIO;
 	}
-	if (s && err != -ENOMEM)
-		io_end(m->inode);
+	io_end(m->inode);
 	kfree(s);
 	return err;
 }

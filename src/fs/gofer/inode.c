@@ -66,29 +66,21 @@ struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gof
 	return i;
 }
 
-int gofer_node(struct inode *i, u64 *node)
+/* Ask for the node of i, whose parent's is known. */
+static int walk_one(struct inode *i)
 {
 	struct gnode *g = gnode_of(i);
 	struct gofer_walked *w;
-	u64 parent;
+	u16 len = (u16)strlen(g->name);
 	struct rpc r;
-	u16 len;
 	int err = 0;
 
-	*node = READ_ONCE(g->node);
-	if (*node)
-		return 0;
-	err = gofer_node(g->parent, &parent);
-	if (err)
-		return err;
 	mutex_lock(&g->open_lock);
-	if (g->node)
-		goto out;
-	err = rpc_begin(&r, GOFER_WALK, parent, 0);
-	if (err)
+	if (!g->node)
+		err = rpc_begin(&r, GOFER_WALK, gnode_of(g->parent)->node, 0);
+	if (err || g->node)
 		goto out;
 	r.req->walk.nnames = 1;
-	len = (u16)strlen(g->name);
 	rpc_add(&r, &len, sizeof(len));
 	rpc_add(&r, g->name, len);
 	err = rpc_call(&r);
@@ -96,11 +88,25 @@ int gofer_node(struct inode *i, u64 *node)
 	if (!err && r.rep->walk.ndone != 1)
 		err = r.rep->walk.stop_errno ? r.rep->walk.stop_errno : -ESTALE;
 	if (!err)
-		g->node = w->node;
+		WRITE_ONCE(g->node, w->node);
 	rpc_end(&r);
 out:
 	mutex_unlock(&g->open_lock);
-	*node = g->node;
+	return err;
+}
+
+int gofer_node(struct inode *i, u64 *node)
+{
+	int err = 0;
+
+	while (!err && !READ_ONCE(gnode_of(i)->node)) {
+		struct inode *top = i;
+
+		while (!READ_ONCE(gnode_of(gnode_of(top)->parent)->node))
+			top = gnode_of(top)->parent;
+		err = walk_one(top);
+	}
+	*node = READ_ONCE(gnode_of(i)->node);
 	return err;
 }
 

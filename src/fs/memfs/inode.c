@@ -80,17 +80,13 @@ struct inode *mem_wrap_lower(struct super_block *sb, struct inode *lower)
 	return i;
 }
 
-static int persist_locked(struct inode *i)
+/* Enter i into its directory, which is an entry of its own already or has nothing above it. */
+static int enter_directory(struct inode *i)
 {
 	struct mem *m = mem_of(i);
 	struct inode *dir = m->parent;
-	int err;
+	int err = mem_insert(dir, m->name, (u32)strlen(m->name), inode_get(i));
 
-	if (!dir)
-		return 0;
-	err = persist_locked(dir);
-	if (!err)
-		err = mem_insert(dir, m->name, (u32)strlen(m->name), inode_get(i));
 	if (err)
 		return err;
 	m->parent = NULL;
@@ -98,6 +94,21 @@ static int persist_locked(struct inode *i)
 	m->name = NULL;
 	inode_put(dir);
 	return 0;
+}
+
+/* The topmost first: a directory holds what is in it only while it is held itself. */
+static int persist_locked(struct inode *i)
+{
+	int err = 0;
+
+	while (!err && mem_of(i)->parent) {
+		struct inode *top = i;
+
+		while (mem_of(mem_of(top)->parent)->parent)
+			top = mem_of(top)->parent;
+		err = enter_directory(top);
+	}
+	return err;
 }
 
 int mem_persist(struct inode *i)

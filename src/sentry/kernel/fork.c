@@ -238,7 +238,7 @@ static long copy_namespaces(struct task *t, u64 flags)
 	if (IS_ERR(ns))
 		return PTR_ERR(ns);
 	t->ns = ns;
-	return 0;
+	return flags & CLONE_NEWNS ? mount_ns_unshare(ns, t->fs) : 0;
 }
 
 static long copy_parts(struct task *t, const struct clone_params *p)
@@ -247,8 +247,8 @@ static long copy_parts(struct task *t, const struct clone_params *p)
 
 	copy_attributes(t);
 	copy_user_context(t, p);
-	if ((err = copy_process_part(t, p)) || (err = copy_namespaces(t, p->flags)) || (err = copy_sighand(t, p->flags)) ||
-	    (err = copy_files(t, p->flags)) || (err = sem_fork(t, p->flags)) || (err = copy_mm(t, p->flags)))
+	if ((err = copy_process_part(t, p)) || (err = copy_sighand(t, p->flags)) || (err = copy_files(t, p->flags)) ||
+	    (err = copy_namespaces(t, p->flags)) || (err = sem_fork(t, p->flags)) || (err = copy_mm(t, p->flags)))
 		return err;
 	t->pid = pid_alloc(p->set_tid);
 	if (IS_ERR(t->pid)) {

@@ -1,4 +1,4 @@
-/* Namespaces: unshare(2), setns(2), and the UTS namespace's calls. Of mounts there is one tree unless vfs says otherwise. */
+/* Namespaces: unshare(2), setns(2), and the UTS namespace's calls. Those of mounts are in vfs/mount.c. */
 #include <linux/capability.h>
 #include <linux/errno.h>
 #include <linux/sched.h>
@@ -52,6 +52,7 @@ void nsproxy_put(struct nsproxy *ns)
 	if (!ns || !refcount_dec_and_test(&ns->ref))
 		return;
 	uts_put(ns->uts);
+	mount_ns_put(ns->mnt);
 	kfree(ns);
 }
 
@@ -75,7 +76,7 @@ struct nsproxy *nsproxy_copy(struct nsproxy *old, u64 flags)
 	struct nsproxy *ns;
 
 	/* What has no separate state here cannot be promised: clone(2) says EINVAL for a kernel configured without. */
-	if (flags & (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWTIME))
+	if (flags & (CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWTIME))
 		return ERR_PTR(-EINVAL);
 	ns = kmalloc(sizeof(*ns));
 	if (!ns)
@@ -91,8 +92,11 @@ struct nsproxy *nsproxy_copy(struct nsproxy *old, u64 flags)
 	} else {
 		refcount_inc(&ns->uts->ref);
 	}
+	mount_ns_get(ns->mnt); /* CLONE_NEWNS copies it later: mount_ns_unshare() */
 	if (flags & CLONE_NEWCGROUP)
 		ns->ino_cgroup = new_ino();
+	if (flags & CLONE_NEWNS)
+		ns->ino_mnt = new_ino();
 	return ns;
 }
 
@@ -131,9 +135,15 @@ static long unshare_files(struct task *t)
 static long unshare_ns(struct task *t, u64 flags)
 {
 	struct nsproxy *ns = nsproxy_copy(t->ns, flags), *old = t->ns;
+	long err;
 
 	if (IS_ERR(ns))
 		return PTR_ERR(ns);
+	err = flags & CLONE_NEWNS ? mount_ns_unshare(ns, t->fs) : 0;
+	if (err) {
+		nsproxy_put(ns);
+		return err;
+	}
 	spin_lock(&t->alloc_lock);
 	t->ns = ns;
 	spin_unlock(&t->alloc_lock);
@@ -152,10 +162,10 @@ SYSCALL1(unshare, u64, flags)
 		return -EINVAL;
 	if (flags & UNSHARE_NS && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	if (flags & UNSHARE_NS)
-		err = unshare_ns(t, flags);
-	if (!err && flags & (CLONE_FS | CLONE_NEWNS))
+	if (flags & (CLONE_FS | CLONE_NEWNS))
 		err = unshare_fs(t);
+	if (!err && flags & UNSHARE_NS)
+		err = unshare_ns(t, flags);
 	if (!err && flags & CLONE_FILES)
 		err = unshare_files(t);
 	return err;

@@ -18,7 +18,7 @@ struct uts_ns {
 struct nsproxy {
 	refcount_t ref;
 	struct uts_ns *uts;
-	struct mount_ns *mnt; /* vfs/mount.c; NULL: the only one */
+	struct mount_ns *mnt; /* vfs/mount.c; NULL: the first one */
 	u64 ino_ipc, ino_net, ino_pid, ino_user, ino_cgroup, ino_time, ino_mnt; /* of /proc/pid/ns */
 };
 extern struct nsproxy init_nsproxy;

@@ -207,6 +207,7 @@ struct task {
 	bool sched_reset_on_fork;
 	bool in_execve, memfault_nested;
 	bool files_shared; /* with another process: exec takes a copy */
+	struct list_head *evicting; /* inodes that this task is about to free: inode_put() */
 };
 /* task.flags */
 enum { TIF_SIGPENDING = 1, TIF_RESCHED = 2, TIF_NOTIFY_RESUME = 4, TIF_SINGLESTEP = 8, TIF_SYSCALL_TRACE = 16,

@@ -111,7 +111,7 @@ SYSCALL2(getcwd, u64, ubuf, u64, size)
 	cwd = current->fs->cwd;
 	path_get(&cwd);
 	spin_unlock(&current->fs->lock);
-	if (cwd.dentry->flags & DCACHE_UNHASHED && cwd.dentry->parent != cwd.dentry) {
+	if (path_is_deleted(&cwd)) {
 		ret = -ENOENT; /* removed */
 	} else {
 		name = d_path(&cwd, buf, PAGE_SIZE);

@@ -121,7 +121,102 @@ static void insert(struct flock_state *s, struct lock *n)
 	list_add(&n->node, &s->locks);
 }
 
-/* Set (or, type F_UNLCK, clear) a range. 0, -EAGAIN (no wait), -EINTR, -ENOLCK. */
+static bool is_free(struct flock_state *s, const struct lock *want)
+{
+	bool is;
+
+	spin_lock(&s->lock);
+	is = !find_conflict(s, want);
+	spin_unlock(&s->lock);
+	return is;
+}
+
+/* ---- deadlocks of processes that wait for each other's record locks: EDEADLK of fcntl(2) ---- */
+
+struct blocked {
+	struct list_head node;
+	const void *owner, *holder;
+};
+static struct list_head blocked_list = LIST_HEAD_INIT(blocked_list); /* deadlock_lock */
+static spinlock_t deadlock_lock = SPINLOCK_INIT;
+
+/* Would `owner` wait, through others, for itself? lock held. */
+static bool waits_for(const void *holder, const void *owner)
+{
+	for (u32 steps = 0; steps < 32; steps++) {
+		const struct blocked *b, *next = NULL;
+
+		if (holder == owner)
+			return true;
+		list_for_each(b, &blocked_list, node)
+			if (b->owner == holder) {
+				next = b;
+				break;
+			}
+		if (!next)
+			return false;
+		holder = next->holder;
+	}
+	return false;
+}
+
+/* Whom a process's record lock has to wait for, noted in *b; -EDEADLK. */
+static long note_blocked(struct flock_state *s, const struct lock *want, struct blocked *b)
+{
+	struct lock *l;
+	long err = 0;
+
+	spin_lock(&s->lock);
+	l = find_conflict(s, want);
+	*b = (struct blocked){ .owner = want->owner, .holder = l ? l->owner : NULL };
+	spin_unlock(&s->lock);
+	list_init(&b->node);
+	if (!b->holder || want->whole || want->pid < 0)
+		return 0;
+	spin_lock(&deadlock_lock);
+	if (waits_for(b->holder, b->owner))
+		err = -EDEADLK;
+	else
+		list_add(&b->node, &blocked_list);
+	spin_unlock(&deadlock_lock);
+	return err;
+}
+
+static long wait_for_lock(struct flock_state *s, const struct lock *want)
+{
+	struct blocked b;
+	long err = note_blocked(s, want, &b);
+
+	if (err)
+		return err;
+	err = wait_event_interruptible(s->wait, is_free(s, want));
+	spin_lock(&deadlock_lock);
+	list_del(&b.node);
+	spin_unlock(&deadlock_lock);
+	return err;
+}
+
+/* A flock(2) lock of another kind goes before the new one is waited for: the conversion is not atomic. */
+static void drop_for_conversion(struct flock_state *s, const struct lock *want)
+{
+	struct lock *l, *tmp;
+	bool dropped = false;
+
+	if (!want->whole)
+		return;
+	spin_lock(&s->lock);
+	list_for_each_safe(l, tmp, &s->locks, node)
+		if (l->whole && l->owner == want->owner && l->write != want->write) {
+			list_del(&l->node);
+			kfree(l);
+			dropped = true;
+		}
+	spin_unlock(&s->lock);
+	if (dropped)
+		wake_up_all(&s->wait);
+}
+
+/* Set (or, type F_UNLCK, clear) a range. 0, -EAGAIN (no wait), -ERESTARTSYS, -EDEADLK, -ENOLCK. */
 static long set_lock(struct inode *inode, const struct lock *want, bool unlock, bool block)
 {
 	struct flock_state *s = state_of(inode);
@@ -134,6 +229,8 @@ static long set_lock(struct inode *inode, const struct lock *want, bool unlock, 
 		return -ENOLCK;
 	}
 	*fresh = *want;
+	if (!unlock)
+		drop_for_conversion(s, want);
 	for (;;) {
 		spin_lock(&s->lock);
 		if (unlock || !find_conflict(s, want))
@@ -143,7 +240,7 @@ static long set_lock(struct inode *inode, const struct lock *want, bool unlock, 
 			ret = -EAGAIN;
 			goto out;
 		}
-		ret = wait_event_interruptible(s->wait, !find_conflict(s, want));
+		ret = wait_for_lock(s, want);
 		if (ret)
 			goto out;
 	}

@@ -29,8 +29,10 @@ void sb_put(struct super_block *sb)
 {
 	if (!refcount_dec_and_test(&sb->ref))
 		return;
+	d_prune_super(sb);
 	if (sb->root)
 		dentry_put(sb->root);
+	d_prune_super(sb);
 	if (sb->ops && sb->ops->put_super)
 		sb->ops->put_super(sb);
 	kfree(sb->source);
@@ -56,15 +58,35 @@ struct inode *inode_alloc(struct super_block *sb)
 	return i;
 }
 
-void inode_put(struct inode *i)
+static void evict(struct inode *i)
 {
-	if (!refcount_dec_and_test(&i->ref))
-		return;
 	if (i->sb->ops && i->sb->ops->evict_inode)
 		i->sb->ops->evict_inode(i);
 	if (i->flocks)
 		locks_free(i);
 	kmem_cache_free(inode_cache, i);
+}
+
+/* An inode's end may be that of others, whose number and depth nobody bounds: they queue up instead of nesting. */
+void inode_put(struct inode *i)
+{
+	LIST_HEAD(queue);
+
+	if (!refcount_dec_and_test(&i->ref))
+		return;
+	list_init(&i->evict_node);
+	if (current->evicting) {
+		list_add_tail(&i->evict_node, current->evicting);
+		return;
+	}
+	list_add(&i->evict_node, &queue);
+	current->evicting = &queue;
+	while (!list_empty(&queue)) {
+		i = list_first(&queue, struct inode, evict_node);
+		list_del(&i->evict_node);
+		evict(i);
+	}
+	current->evicting = NULL;
 }
 
 struct timespec_k current_time(void)

@@ -15,8 +15,13 @@ extern spinlock_t dcache_lock; /* hash, tree links, LRU; a leaf */
 /* A new unhashed dentry with a reference on its parent (parent may be NULL: a scratch one). NULL: no memory. */
 struct dentry *d_alloc(struct super_block *sb, struct dentry *parent, const char *name, u32 len);
 void d_add(struct dentry *d); /* into the hash: others find it */
-/* Give `d` another place; the dentry `target`, if it stood there, leaves the cache. */
-void d_move(struct dentry *d, struct dentry *target);
+/* The cached child of a directory, without a reference; dcache_lock held. NULL: not cached. */
+struct dentry *d_find_locked(struct dentry *parent, const char *name, u32 len);
+/* Give `d` the place of `target`, which leaves the cache or takes the place of d. */
+void d_move(struct dentry *d, struct dentry *target, bool exchange);
+void d_prune_children(struct dentry *dir);    /* forget the unused names in a directory that is no more */
+void d_prune_super(struct super_block *sb);   /* forget all unused names of a file system */
+u64 dcache_shrink(u64 n);		      /* forget up to n unused names; returns how many. Sleeps */
 bool d_ancestor(struct dentry *ancestor, struct dentry *d);
 
 /* ---- inode.c ---- */
@@ -30,7 +35,7 @@ int may_delete(struct inode *dir, struct inode *victim, bool is_dir);
 enum { LAST_NORM, LAST_DOT, LAST_DOTDOT, LAST_ROOT };
 struct nameidata {
 	struct path path; /* where the walk stands; referenced */
-	struct path root; /* of this walk; referenced */
+	struct path root; /* of this walk; referenced, or empty until it is needed */
 	u32 flags;	  /* LOOKUP_* */
 	u32 depth;	  /* symbolic links followed */
 	const char *last; /* LOOKUP_PARENT: the last component, inside the caller's string */
@@ -44,17 +49,27 @@ void nd_put(struct nameidata *nd);
 /* The child of a directory, cached or asked of the file system; perhaps negative; reference. dir->inode->lock held or
  * not as `locked` says. */
 struct dentry *lookup_one(struct dentry *dir, const char *name, u32 len, bool locked);
-/* Step from a symbolic link `link` at nd->path (its directory); consumes the reference. */
-int nd_follow(struct nameidata *nd, struct dentry *link);
+/* Follow a symbolic link that stands in nd->path; consumes its reference. 0 with the name to walk next in *target, for the
+ * caller to kfree, or NULL there: a magic link, nd->path is what it leads to. */
+int nd_follow(struct nameidata *nd, struct dentry *link, char **target);
 /* Continue the walk of nd at nd->path with `name`. */
 int nd_walk(struct nameidata *nd, const char *name);
 struct path current_root(void);
 /* Cross whatever is mounted on p. */
 void follow_mounts(struct path *p);
+bool path_is_deleted(const struct path *p);
+/* A name from user memory without an allocation when it is short. The name, or ERR_PTR; name_end() after success only. */
+struct name_buf {
+	char *name;
+	char small[256];
+};
+char *name_begin(struct name_buf *b, u64 uname, bool empty_allowed);
+void name_end(struct name_buf *b);
 
 /* ---- mount.c ---- */
 int mnt_want_write(const struct path *p); /* 0 or -EROFS */
 struct mount *lookup_mount(struct mount *parent, struct dentry *at); /* reference or NULL */
+struct mount *find_mount_locked(struct mount *parent, struct dentry *at); /* dcache_lock held; no reference */
 void mount_init(void);
 extern struct path init_root;
 int kern_mkdir(const char *name, u32 mode); /* namei.c */

@@ -1,33 +1,102 @@
-/* The mount tree: mount(2), umount(2), mount_namespaces(7); and the tree that a sandbox starts with. */
-#include <linux/capability.h>
+/*
+ * The mount tree: mount_namespaces(7).
+ *
+ * namespace_lock (a mutex) serialises changes. mount_lock guards the hash and the links for walkers that hold a reference; what
+ * leaves the tree does so under dcache_lock too, for walkers that hold that alone.
+ */
+#include "base/string.h"
+#include "sentry/kernel/nsproxy.h"
+#include "sentry/vfs/mount_tree.h"
+
 #include <linux/fcntl.h>
-#include <linux/mount.h>
 #include <linux/stat.h>
 
-#include "base/string.h"
-#include "fs/dev/dev.h"
-#include "fs/memfs/memfs.h"
-#include "fs/mqueue/mqueue.h"
-#include "fs/gofer/gofer_fs.h"
-#include "fs/proc/proc.h"
-#include "fs/sys/sysfs.h"
-#include "hostcall.h"
-#include "sentry/sys/syscall.h"
-#include "sentry/vfs/internal.h"
-
-/* mount_lock guards the hash and the links of the tree; a leaf. namespace_lock serialises changes. */
-static spinlock_t mount_lock = SPINLOCK_INIT;
-static struct mutex namespace_lock;
+static spinlock_t mount_lock = SPINLOCK_INIT; /* inside dcache_lock */
+struct mutex namespace_lock;
+struct mount_ns init_mount_ns;
 #define MOUNT_BUCKETS 64u
 static struct hlist_head mount_hash[MOUNT_BUCKETS];
-static struct list_head all_mounts = LIST_HEAD_INIT(all_mounts);
 static s32 next_id = 20;
 struct path init_root;
+
+void mount_init(void)
+{
+	mutex_init(&namespace_lock);
+	refcount_set(&init_mount_ns.ref, 1);
+	list_init(&init_mount_ns.mounts);
+}
+
+struct mount_ns *current_mount_ns(void)
+{
+	struct nsproxy *ns = current->ns;
+
+	return ns && ns->mnt ? ns->mnt : &init_mount_ns;
+}
+
+/* ---- finding ---- */
 
 static struct hlist_head *bucket(const struct mount *parent, const struct dentry *at)
 {
 	return &mount_hash[(((u64)parent >> 6) ^ ((u64)at >> 6)) % MOUNT_BUCKETS];
 }
+
+/* mount_lock held */
+static struct mount *find_mount(struct mount *parent, struct dentry *at)
+{
+	struct mount *m;
+
+	hlist_for_each(m, bucket(parent, at), hash)
+		if (m->parent == parent && m->mountpoint == at)
+			return m;
+	return NULL;
+}
+
+struct mount *find_mount_locked(struct mount *parent, struct dentry *at)
+{
+	struct mount *m;
+
+	spin_lock(&mount_lock);
+	m = find_mount(parent, at);
+	spin_unlock(&mount_lock);
+	return m;
+}
+
+struct mount *lookup_mount(struct mount *parent, struct dentry *at)
+{
+	struct mount *m;
+
+	spin_lock(&mount_lock);
+	m = find_mount(parent, at);
+	if (m)
+		refcount_inc(&m->ref);
+	spin_unlock(&mount_lock);
+	return m;
+}
+
+struct mount *next_mount(struct mount *m, struct mount *top)
+{
+	if (!list_empty(&m->children))
+		return list_first(&m->children, struct mount, child_node);
+	for (; m != top; m = m->parent)
+		if (m->child_node.next != &m->parent->children)
+			return list_next(m, child_node);
+	return NULL;
+}
+
+bool mount_is_below(struct mount *m, struct mount *top)
+{
+	for (; m; m = m->parent)
+		if (m == top)
+			return true;
+	return false;
+}
+
+int mnt_want_write(const struct path *p)
+{
+	return (p->mnt && p->mnt->flags & MS_RDONLY) || p->dentry->sb->flags & MS_RDONLY ? -EROFS : 0;
+}
+
+/* ---- life ---- */
 
 static void mount_free(struct mount *m)
 {
@@ -37,7 +106,7 @@ static void mount_free(struct mount *m)
 	kfree(m);
 }
 
-static void mount_put(struct mount *m)
+void mount_put(struct mount *m)
 {
 	if (refcount_dec_and_test(&m->ref))
 		mount_free(m);
@@ -49,25 +118,6 @@ void path_put(const struct path *p)
 		dentry_put(p->dentry);
 	if (p->mnt)
 		mount_put(p->mnt);
-}
-
-struct mount *lookup_mount(struct mount *parent, struct dentry *at)
-{
-	struct mount *m;
-
-	spin_lock(&mount_lock);
-	hlist_for_each(m, bucket(parent, at), hash)
-		if (m->parent == parent && m->mountpoint == at) {
-			refcount_inc(&m->ref);
-			break;
-		}
-	spin_unlock(&mount_lock);
-	return m;
-}
-
-int mnt_want_write(const struct path *p)
-{
-	return (p->mnt && p->mnt->flags & MS_RDONLY) || p->dentry->sb->flags & MS_RDONLY ? -EROFS : 0;
 }
 
 /* Consumes the references to sb and root. */
@@ -94,43 +144,11 @@ static struct mount *mount_alloc(struct super_block *sb, struct dentry *root, u3
 	return m;
 }
 
-/* Hang m, whose reference goes to the tree, at `at`. */
-static void attach(struct mount *m, const struct path *at)
-{
-	refcount_inc(&at->mnt->ref);
-	spin_lock(&mount_lock);
-	m->parent = at->mnt;
-	m->mountpoint = dentry_get(at->dentry);
-	at->dentry->nmounts++;
-	hlist_add(&m->hash, bucket(m->parent, m->mountpoint));
-	list_add_tail(&m->child_node, &at->mnt->children);
-	list_add_tail(&m->ns_node, &all_mounts);
-	spin_unlock(&mount_lock);
-}
-
-/* Take m out of the tree and drop the tree's references. namespace_lock held. */
-static void detach(struct mount *m)
-{
-	struct mount *parent = m->parent;
-	struct dentry *at = m->mountpoint;
-
-	spin_lock(&mount_lock);
-	hlist_del(&m->hash);
-	list_del(&m->child_node);
-	list_del(&m->ns_node);
-	at->nmounts--;
-	m->parent = NULL;
-	m->mountpoint = NULL;
-	spin_unlock(&mount_lock);
-	dentry_put(at);
-	mount_put(parent);
-	mount_put(m);
-}
-
-static struct mount *new_mount(const char *type, const char *source, u32 flags, const char *options, void *data)
+struct mount *new_mount(const char *type, const char *source, u32 flags, const char *options, void *data)
 {
 	const struct fs_type *t = find_fs(type);
 	struct super_block *sb;
+	struct mount *m;
 	int err;
 
 	if (!t)
@@ -144,8 +162,197 @@ static struct mount *new_mount(const char *type, const char *source, u32 flags, 
 		sb_put(sb);
 		return ERR_PTR(err);
 	}
-	return mount_alloc(sb, dentry_get(sb->root), flags, source) ?: ERR_PTR(-ENOMEM);
+	m = mount_alloc(sb, dentry_get(sb->root), flags, source);
+	return m ? m : ERR_PTR(-ENOMEM);
 }
+
+struct mount *clone_mount(struct mount *m, struct dentry *root)
+{
+	refcount_inc(&m->sb->ref);
+	return mount_alloc(m->sb, dentry_get(root), m->flags, m->devname ? m->devname : "none");
+}
+
+/* ---- links ---- */
+
+/* Hang m, whose reference goes to the tree, at `at`, and all of its tree into the namespace of that place. */
+static void attach(struct mount *m, struct mount *parent, struct dentry *at)
+{
+	refcount_inc(&parent->ref);
+	spin_lock(&mount_lock);
+	m->parent = parent;
+	m->mountpoint = dentry_get(at);
+	atomic_fetch_add(&at->nmounts, 1);
+	hlist_add(&m->hash, bucket(parent, at));
+	list_add_tail(&m->child_node, &parent->children);
+	for (struct mount *c = m; c; c = next_mount(c, m)) {
+		c->ns = parent->ns;
+		if (c->ns)
+			list_move_tail(&c->ns_node, &c->ns->mounts);
+	}
+	spin_unlock(&mount_lock);
+}
+
+static bool dead(const struct dentry *d) { return d->flags & DCACHE_UNHASHED && d->parent != d; }
+
+int attach_tree(struct mount *m, const struct path *at)
+{
+	if (S_ISDIR(m->root->inode->mode) != S_ISDIR(at->dentry->inode->mode))
+		return -ENOTDIR;
+	if (dead(at->dentry))
+		return -ENOENT;
+	attach(m, at->mnt, at->dentry);
+	return 0;
+}
+
+/* The links of m to its parent are cut; the references that they were go to the caller. dcache_lock and mount_lock held. */
+static struct path cut(struct mount *m)
+{
+	struct path at = { m->parent, m->mountpoint };
+
+	if (!m->parent)
+		return at;
+	hlist_del(&m->hash);
+	list_del(&m->child_node);
+	atomic_fetch_sub(&m->mountpoint->nmounts, 1);
+	m->parent = NULL;
+	m->mountpoint = NULL;
+	return at;
+}
+
+void unhook_mount(struct mount *m)
+{
+	struct path at;
+
+	spin_lock(&dcache_lock);
+	spin_lock(&mount_lock);
+	at = cut(m);
+	for (struct mount *c = m; c; c = next_mount(c, m)) {
+		list_del(&c->ns_node);
+		c->ns = NULL;
+	}
+	spin_unlock(&mount_lock);
+	spin_unlock(&dcache_lock);
+	path_put(&at);
+}
+
+void detach_tree(struct mount *m)
+{
+	for (;;) {
+		struct mount *leaf = m;
+		struct path at;
+
+		while (!list_empty(&leaf->children))
+			leaf = list_last(&leaf->children, struct mount, child_node);
+		spin_lock(&dcache_lock);
+		spin_lock(&mount_lock);
+		at = cut(leaf);
+		list_del(&leaf->ns_node);
+		leaf->ns = NULL;
+		spin_unlock(&mount_lock);
+		spin_unlock(&dcache_lock);
+		path_put(&at);
+		mount_put(leaf);
+		if (leaf == m)
+			return;
+	}
+}
+
+void dissolve_mount(struct mount *m)
+{
+	mutex_lock(&namespace_lock);
+	if (!m->ns && !m->parent) {
+		refcount_inc(&m->ref); /* the file's path keeps one of its own */
+		detach_tree(m);
+	}
+	mutex_unlock(&namespace_lock);
+}
+
+static bool dentry_within(struct dentry *d, struct dentry *root) { return d_ancestor(root, d); }
+
+struct mount *copy_tree(struct mount *m, struct dentry *root, bool recursive)
+{
+	struct mount *copy = clone_mount(m, root);
+
+	m->copy = copy;
+	if (!copy || !recursive)
+		return copy;
+	for (struct mount *c = next_mount(m, m); c; c = next_mount(c, m)) {
+		c->copy = NULL;
+		if (!c->parent->copy || (c->parent == m && !dentry_within(c->mountpoint, root)))
+			continue;
+		c->copy = clone_mount(c, c->root);
+		if (!c->copy) {
+			detach_tree(copy);
+			return NULL;
+		}
+		attach(c->copy, c->parent->copy, c->mountpoint);
+	}
+	return copy;
+}
+
+/* ---- namespaces ---- */
+
+/* What a process stood on in the old tree it stands on in the copy. */
+static void follow_copy(struct path *p)
+{
+	struct mount *old = p->mnt, *copy = old->copy;
+
+	if (!copy)
+		return;
+	refcount_inc(&copy->ref);
+	p->mnt = copy;
+	mount_put(old);
+}
+
+int mount_ns_unshare(struct nsproxy *ns, struct fs_state *fs)
+{
+	struct mount_ns *prev = ns->mnt, *old = prev ? prev : &init_mount_ns, *fresh = kzalloc(sizeof(*fresh));
+	int err = 0;
+
+	if (!fresh)
+		return -ENOMEM;
+	refcount_set(&fresh->ref, 1);
+	list_init(&fresh->mounts);
+	mutex_lock(&namespace_lock);
+	fresh->root = copy_tree(old->root, old->root->root, true);
+	if (fresh->root) {
+		for (struct mount *m = fresh->root; m; m = next_mount(m, fresh->root)) {
+			m->ns = fresh;
+			list_add_tail(&m->ns_node, &fresh->mounts);
+		}
+		follow_copy(&fs->root);
+		follow_copy(&fs->cwd);
+	} else {
+		err = -ENOMEM;
+	}
+	mutex_unlock(&namespace_lock);
+	if (err) {
+		kfree(fresh);
+		return err;
+	}
+	ns->mnt = fresh;
+	mount_ns_put(prev);
+	return 0;
+}
+
+struct mount_ns *mount_ns_get(struct mount_ns *ns)
+{
+	if (ns)
+		refcount_inc(&ns->ref);
+	return ns;
+}
+
+void mount_ns_put(struct mount_ns *ns)
+{
+	if (!ns || !refcount_dec_and_test(&ns->ref))
+		return;
+	mutex_lock(&namespace_lock);
+	detach_tree(ns->root);
+	mutex_unlock(&namespace_lock);
+	kfree(ns);
+}
+
+/* ---- the sentry's own mounts ---- */
 
 int kern_mount_at(const char *type, const char *source, const char *target, u32 flags, const char *options, void *data)
 {
@@ -157,285 +364,20 @@ int kern_mount_at(const char *type, const char *source, const char *target, u32 
 		return (int)PTR_ERR(m);
 	if (!init_root.mnt) {
 		init_root = (struct path){ m, dentry_get(m->root) };
-		spin_lock(&mount_lock);
-		list_add_tail(&m->ns_node, &all_mounts);
-		spin_unlock(&mount_lock);
+		refcount_inc(&m->ref);
+		init_mount_ns.root = m;
+		m->ns = &init_mount_ns;
+		list_add_tail(&m->ns_node, &init_mount_ns.mounts);
 		return 0;
 	}
-	err = path_lookup(AT_FDCWD, target, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &at);
-	if (err) {
+	err = path_lookup(AT_FDCWD, target, LOOKUP_FOLLOW, &at);
+	if (!err) {
+		mutex_lock(&namespace_lock);
+		err = attach_tree(m, &at);
+		mutex_unlock(&namespace_lock);
+		path_put(&at);
+	}
+	if (err)
 		mount_put(m);
-		return err;
-	}
-	mutex_lock(&namespace_lock);
-	attach(m, &at);
-	mutex_unlock(&namespace_lock);
-	path_put(&at);
-	return 0;
-}
-
-/* ---- the sandbox's tree ---- */
-
-/* mkdir -p for the sentry's own mount points; what exists already is fine. */
-static void make_directories(const char *path)
-{
-	char *copy = kstrdup(path);
-
-	for (char *p = copy ? copy + 1 : NULL; p && *p; p++) {
-		struct path made;
-		char *slash = kstrchr(p, '/');
-
-		if (slash)
-			*slash = 0;
-		if (path_lookup(AT_FDCWD, copy, LOOKUP_FOLLOW, &made) == 0)
-			path_put(&made);
-		else
-			kern_mkdir(copy, 0755);
-		if (!slash)
-			break;
-		*slash = '/';
-		p = slash;
-	}
-	kfree(copy);
-}
-
-static void mount_or_say(const char *type, const char *source, const char *target, u32 flags, const char *options, void *data)
-{
-	int err;
-
-	if (init_root.mnt)
-		make_directories(target);
-	err = kern_mount_at(type, source, target, flags, options, data);
-	if (err)
-		klog(LOG_ERR, "cannot mount %s at %s: error %d", type, target, -err);
-}
-
-static void mount_boot_entry(const struct boot_mount *bm)
-{
-	const char *target = (const char *)boot_params + bm->target_off;
-	struct memfs_data overlay = { .lower_tree = bm->gofer_tree, .has_lower = true };
-	u32 flags = bm->readonly && !bm->overlay ? MS_RDONLY : 0;
-
-	if (bm->kind == BOOT_MOUNT_TMPFS)
-		mount_or_say("tmpfs", "tmpfs", target, MS_NOSUID | MS_NODEV, "", NULL);
-	else if (bm->overlay)
-		mount_or_say("overlay", "overlay", target, flags, "", &overlay);
-	else
-		mount_or_say("gofer", "gofer", target, flags, "", (void *)&bm->gofer_tree);
-}
-
-void vfs_init(void)
-{
-	const struct boot_mount *bm;
-
-	dcache_init();
-	mutex_init(&namespace_lock);
-	tmpfs_register();
-	overlay_register();
-	gofer_register();
-	proc_register();
-	sysfs_register();
-	dev_register();
-	devpts_register();
-	mqueue_register();
-	anon_init();
-	bm = (const struct boot_mount *)((const char *)boot_params + boot_params->mounts_off);
-	mount_boot_entry(bm);
-	BUG_ON(!init_root.mnt);
-	mount_or_say("proc", "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "", NULL);
-	mount_or_say("sysfs", "sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "", NULL);
-	mount_or_say("devtmpfs", "devtmpfs", "/dev", MS_NOSUID, "", NULL);
-	mount_or_say("devpts", "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "", NULL);
-	mount_or_say("mqueue", "mqueue", "/dev/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, "", NULL);
-	mount_or_say("tmpfs", "shm", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777", NULL);
-	mount_or_say("tmpfs", "tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777", NULL);
-	for (u32 i = 1; i < boot_params->nmounts; i++)
-		mount_boot_entry(&bm[i]);
-}
-
-/* ---- system calls ---- */
-
-#define MNT_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME)
-
-static int remount(const struct path *at, u32 flags)
-{
-	if (at->dentry != at->mnt->root)
-		return -EINVAL;
-	at->mnt->flags = flags & MNT_FLAGS;
-	return 0;
-}
-
-static int graft(struct mount *m, const struct path *at)
-{
-	if (S_ISDIR(m->root->inode->mode) != S_ISDIR(at->dentry->inode->mode)) {
-		mount_put(m);
-		return -ENOTDIR;
-	}
-	mutex_lock(&namespace_lock);
-	attach(m, at);
-	mutex_unlock(&namespace_lock);
-	return 0;
-}
-
-static int bind(const char *source, const struct path *at)
-{
-	struct path from;
-	struct mount *m;
-	int err = path_lookup(AT_FDCWD, source, LOOKUP_FOLLOW, &from);
-
-	if (err)
-		return err;
-	refcount_inc(&from.mnt->sb->ref);
-	m = mount_alloc(from.mnt->sb, dentry_get(from.dentry), from.mnt->flags, from.mnt->devname ?: "none");
-	path_put(&from);
-	return m ? graft(m, at) : -ENOMEM;
-}
-
-static int move_mount(const char *source, const struct path *at)
-{
-	struct path from;
-	int err = path_lookup(AT_FDCWD, source, LOOKUP_FOLLOW, &from);
-
-	if (err)
-		return err;
-	if (from.dentry != from.mnt->root || !from.mnt->parent) {
-		path_put(&from);
-		return -EINVAL;
-	}
-	for (struct mount *m = at->mnt; m; m = m->parent)
-		if (m == from.mnt) {
-			path_put(&from);
-			return -ELOOP;
-		}
-	mutex_lock(&namespace_lock);
-	refcount_inc(&from.mnt->ref);
-	detach(from.mnt);
-	attach(from.mnt, at);
-	mutex_unlock(&namespace_lock);
-	path_put(&from);
-	return 0;
-}
-
-static int do_mount(const char *source, const struct path *at, const char *type, u64 flags, const char *options)
-{
-	struct mount *m;
-
-	if (flags & MS_REMOUNT)
-		return remount(at, (u32)flags);
-	if (flags & MS_BIND)
-		return bind(source, at);
-	if (flags & (MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE))
-		return 0; /* one namespace: propagation has nowhere to go */
-	if (flags & MS_MOVE)
-		return move_mount(source, at);
-	m = new_mount(type, source, (u32)flags & MNT_FLAGS, options, NULL);
-	return IS_ERR(m) ? (int)PTR_ERR(m) : graft(m, at);
-}
-
-/* A string argument that may be NULL. */
-static char *optional_string(u64 uaddr)
-{
-	return uaddr ? getname_empty(uaddr) : kstrdup("");
-}
-
-SYSCALL5(mount, u64, usource, u64, utarget, u64, utype, u64, flags, u64, udata)
-{
-	char *type = optional_string(utype), *source = optional_string(usource), *options = optional_string(udata);
-	struct path at;
-	int err = -ENOMEM;
-
-	if (IS_ERR_OR_NULL(type) || IS_ERR_OR_NULL(source) || IS_ERR_OR_NULL(options)) {
-		err = IS_ERR(type) ? (int)PTR_ERR(type) : IS_ERR(source) ? (int)PTR_ERR(source) : IS_ERR(options) ? -EFAULT : -ENOMEM;
-	} else {
-		err = user_path_lookup(AT_FDCWD, utarget, LOOKUP_FOLLOW, &at);
-		if (!err) {
-			if ((flags & MS_MGC_MSK) == MS_MGC_VAL)
-				flags &= ~(u64)MS_MGC_MSK;
-			err = capable(CAP_SYS_ADMIN) ? do_mount(source, &at, type, flags, options) : -EPERM;
-			path_put(&at);
-		}
-	}
-	if (!IS_ERR(type))
-		kfree(type);
-	if (!IS_ERR(source))
-		kfree(source);
-	if (!IS_ERR(options))
-		kfree(options);
 	return err;
-}
-
-#define MNT_FORCE_ 1
-#define MNT_DETACH_ 2
-#define MNT_EXPIRE_ 4
-#define UMOUNT_NOFOLLOW_ 8
-
-SYSCALL2(umount2, u64, utarget, s32, flags)
-{
-	struct path at;
-	int err;
-
-	if (flags & ~(MNT_FORCE_ | MNT_DETACH_ | MNT_EXPIRE_ | UMOUNT_NOFOLLOW_))
-		return -EINVAL;
-	if (!capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	err = user_path_lookup(AT_FDCWD, utarget, flags & UMOUNT_NOFOLLOW_ ? 0 : LOOKUP_FOLLOW, &at);
-	if (err)
-		return err;
-	mutex_lock(&namespace_lock);
-	if (at.dentry != at.mnt->root || !at.mnt->parent)
-		err = -EINVAL;
-	else if (!(flags & MNT_DETACH_) && (!list_empty(&at.mnt->children) || refcount_read(&at.mnt->ref) > 2))
-		err = -EBUSY; /* the tree's reference and ours are two */
-	else
-		detach(at.mnt);
-	mutex_unlock(&namespace_lock);
-	path_put(&at);
-	return err;
-}
-
-/* ---- /proc/mounts ---- */
-
-static void show_flags(struct seq *s, u32 flags)
-{
-	seq_puts(s, flags & MS_RDONLY ? "ro" : "rw");
-	if (flags & MS_NOSUID)
-		seq_puts(s, ",nosuid");
-	if (flags & MS_NODEV)
-		seq_puts(s, ",nodev");
-	if (flags & MS_NOEXEC)
-		seq_puts(s, ",noexec");
-	seq_puts(s, flags & MS_NOATIME ? ",noatime" : ",relatime");
-}
-
-static void show_mount(struct seq *s, struct mount *m, enum mounts_format format)
-{
-	struct path p = { m, m->root };
-
-	if (format == MOUNTS) {
-		seq_escaped(s, m->devname && *m->devname ? m->devname : "none", " \t\n\\");
-		seq_puts(s, " ");
-		seq_path(s, &p, " \t\n\\");
-		seq_printf(s, " %s ", m->sb->type->name);
-		show_flags(s, m->flags);
-		seq_puts(s, " 0 0\n");
-		return;
-	}
-	seq_printf(s, "%d %d %u:%u / ", m->id, m->parent ? m->parent->id : 1, dev_major(m->sb->dev), dev_minor(m->sb->dev));
-	seq_path(s, &p, " \t\n\\");
-	seq_puts(s, " ");
-	show_flags(s, m->flags);
-	seq_printf(s, " - %s ", m->sb->type->name);
-	seq_escaped(s, m->devname && *m->devname ? m->devname : "none", " \t\n\\");
-	seq_puts(s, m->sb->flags & MS_RDONLY ? " ro\n" : " rw\n");
-}
-
-int show_mounts(struct seq *s, enum mounts_format format)
-{
-	struct mount *m;
-
-	mutex_lock(&namespace_lock);
-	list_for_each(m, &all_mounts, ns_node)
-		show_mount(s, m, format);
-	mutex_unlock(&namespace_lock);
-	return 0;
 }

@@ -242,6 +242,8 @@ static int remove_locked(struct nameidata *nd, bool directory)
 		err = parent->iop->unlink ? parent->iop->unlink(parent, d) : -EPERM;
 	if (!err)
 		d_drop(d);
+	if (!err && directory)
+		d_prune_children(d);
 	dentry_put(d);
 	return err;
 }
@@ -349,12 +351,8 @@ static int rename_locked(struct nameidata *from, struct nameidata *to, u32 flags
 	err = check_rename(from, old, to, new, flags);
 	if (!err && old->inode != new->inode) {
 		err = from_dir->iop->rename ? from_dir->iop->rename(from_dir, old, to_dir, new, flags) : -EPERM;
-		if (!err && flags & RENAME_EXCHANGE) {
-			d_drop(old);
-			d_drop(new);
-		} else if (!err) {
-			d_move(old, new);
-		}
+		if (!err)
+			d_move(old, new, flags & RENAME_EXCHANGE);
 	}
 	dentry_put(new);
 	dentry_put(old);

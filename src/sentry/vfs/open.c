@@ -234,20 +234,11 @@ static struct file *open_last(struct nameidata *nd, u32 flags, u32 mode, bool *a
 	if (err)
 		return ERR_PTR(err);
 	if (S_ISLNK(d->inode->mode) && !(flags & O_NOFOLLOW)) {
-		u32 keep = nd->flags;
 		char *target;
 
-		if (d->inode->iop->get_link || nd->flags & LOOKUP_NO_SYMLINKS || ++nd->depth > 40) {
-			nd->flags |= LOOKUP_FOLLOW;
-			nd->flags &= ~(u32)LOOKUP_PARENT;
-			err = nd_follow(nd, d);
-			nd->flags = keep;
+		err = nd_follow(nd, d, &target);
+		if (err || !target)
 			return err ? ERR_PTR(err) : open_path(&nd->path, flags, false);
-		}
-		target = d->inode->iop->readlink(d->inode);
-		dentry_put(d);
-		if (IS_ERR_OR_NULL(target))
-			return target ? (void *)target : ERR_PTR(-ENOMEM);
 		kfree((char *)nd->last_owned);
 		nd->last_owned = target;
 		err = nd_walk(nd, target);
@@ -316,6 +307,7 @@ struct file *file_open(s32 dirfd, const char *name, u32 flags, u32 mode)
 
 static long open_user(s32 dirfd, u64 uname, u32 flags, u32 lookup, u32 mode)
 {
+	struct name_buf b;
 	char *name;
 	struct file *f;
 	s32 fd;
@@ -324,7 +316,7 @@ static long open_user(s32 dirfd, u64 uname, u32 flags, u32 lookup, u32 mode)
 		return -EINVAL;
 	if (flags & O_PATH)
 		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	name = getname(uname);
+	name = name_begin(&b, uname, false);
 	if (IS_ERR(name))
 		return PTR_ERR(name);
 	fd = fd_reserve(flags & O_CLOEXEC, 0);
@@ -337,7 +329,7 @@ static long open_user(s32 dirfd, u64 uname, u32 flags, u32 lookup, u32 mode)
 			fd_install(fd, f);
 		}
 	}
-	kfree(name);
+	name_end(&b);
 	return fd;
 }
 

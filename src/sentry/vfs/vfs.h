@@ -155,6 +155,7 @@ struct inode {
 	struct notify_marks *marks;
 	s32 writecount; /* writers; <0: being executed (ETXTBSY) */
 	void *priv;
+	struct list_head evict_node;
 };
 struct inode *inode_alloc(struct super_block *sb); /* ref 1, ino assigned */
 static inline struct inode *inode_get(struct inode *i) { refcount_inc(&i->ref); return i; }
@@ -162,7 +163,7 @@ void inode_put(struct inode *i);
 struct timespec_k current_time(void);
 
 struct dentry {
-	refcount_t ref; /* 0 and cached: on the LRU */
+	refcount_t ref; /* 0: cached for later, on the LRU */
 	struct dentry *parent; /* itself for a root; dcache_lock */
 	struct inode *inode;   /* NULL: negative */
 	struct super_block *sb;
@@ -176,7 +177,7 @@ struct dentry {
 	char inline_name[32];
 	void *priv;
 };
-enum { DCACHE_UNHASHED = 1, DCACHE_DEAD = 2, DCACHE_NOCACHE = 4 };
+enum { DCACHE_UNHASHED = 1, DCACHE_LRU = 2 /* on the list of what may go */, DCACHE_NOCACHE = 4 };
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
 void d_set_inode(struct dentry *d, struct inode *inode); /* consumes the inode reference */
@@ -212,7 +213,8 @@ struct file {
 	u64 ra_next; /* readahead: expected next page */
 	u32 ra_size;
 };
-enum { FMODE_READ = 1, FMODE_WRITE = 2, FMODE_EXEC = 4, FMODE_PATH = 8, FMODE_LSEEK = 16, FMODE_PREAD = 32, FMODE_STREAM = 64 };
+enum { FMODE_READ = 1, FMODE_WRITE = 2, FMODE_EXEC = 4, FMODE_PATH = 8, FMODE_LSEEK = 16, FMODE_PREAD = 32, FMODE_STREAM = 64,
+       FMODE_DISSOLVE = 128 /* the file stands for a mount that hangs nowhere */ };
 static inline struct file *file_get(struct file *f) { refcount_inc(&f->ref); return f; }
 void file_put(struct file *f);
 /* On success the file owns `priv` and file_on_inode() consumes the inode reference; on ERR_PTR nothing is consumed. */
@@ -277,6 +279,8 @@ s64 generic_file_llseek(struct file *f, s64 off, int whence);
 
 /* ---- mounts (mount.c) ---- */
 struct mount_ns;
+struct nsproxy;
+struct fs_state;
 struct mount {
 	refcount_t ref;
 	struct super_block *sb;
@@ -289,9 +293,14 @@ struct mount {
 	u32 flags; /* MNT_* as MS_* bits: RDONLY NOSUID NODEV NOEXEC ... */
 	s32 id;
 	u32 peer_group, propagation;
+	struct mount *copy; /* while a tree is copied; namespace_lock */
 	char *devname;
 };
 /* Mount `type` at an absolute path for the sentry itself. */
+/* CLONE_NEWNS: give `ns`, which nobody sees yet, a copy of its mounts, and move fs over. 0 or -errno. */
+int mount_ns_unshare(struct nsproxy *ns, struct fs_state *fs);
+struct mount_ns *mount_ns_get(struct mount_ns *ns); /* NULL: the first one, which is not counted */
+void mount_ns_put(struct mount_ns *ns);
 int kern_mount_at(const char *type, const char *source, const char *target, u32 flags, const char *options, void *data);
 void vfs_init(void); /* builds the root from boot_params: gofer root under overlay, /proc /dev /sys /tmp ... */
 
