@@ -76,7 +76,7 @@ static s32 ptrace_stop(struct task *t, struct sighand *s, s32 code, s32 why, u64
 {
 	bool group_done = false;
 
-	if (!t->tracer || sig_in(t->pending.set, SIGKILL) || (t->proc->flags & PROC_GROUP_EXIT))
+	if (!t->tracer || sig_in(t->pending.set, SIGKILL))
 		return code;
 	platform->fpu_save(&t->ctx);
 	t->ptrace_message = message;

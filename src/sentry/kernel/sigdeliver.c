@@ -103,6 +103,7 @@ bool get_signal(struct ksignal *ks)
 		if (v == V_RELOCK)
 			s = lock_sighand(t);
 		if (being_killed(t)) {
+			t->pending.set &= ~sigmask_of(SIGKILL); /* taken: PTRACE_EVENT_EXIT may stop once more */
 			spin_unlock(&s->lock);
 			die(t, SIGKILL);
 		}
