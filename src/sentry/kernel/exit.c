@@ -206,7 +206,7 @@ static void exit_process(struct task *t)
 	if (!(p->flags & PROC_GROUP_EXIT))
 		p->group_exit_code = p->leader->exit_code;
 	spin_unlock(&t->sighand->lock);
-	if (!ptrace_delays_exit(p->leader)) {
+	if (!p->traced_dead && !ptrace_delays_exit(p->leader)) {
 		notify_parent_exit(p);
 		reap_if_ignored(p, &dead);
 	}

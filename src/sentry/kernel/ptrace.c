@@ -258,6 +258,8 @@ bool ptrace_delays_exit(struct task *t)
 	if (t == t->proc->leader && t->tracer->proc == t->proc->parent)
 		return false;
 	t->jobctl |= JOBCTL_PTRACE_ZOMBIE;
+	if (t != t->proc->leader)
+		t->proc->traced_dead++;
 	task_get(t);
 	notify_tracer(t, t->exit_code & 0x7f ? CLD_KILLED : CLD_EXITED);
 	return true;
@@ -266,12 +268,14 @@ bool ptrace_delays_exit(struct task *t)
 /* Reported or given up: a dead leader's process is now its real parent's affair. */
 void ptrace_release_zombie(struct task *t)
 {
-	bool leader = t == t->proc->leader;
+	struct process *p = t->proc;
 
 	t->jobctl &= ~JOBCTL_PTRACE_ZOMBIE;
 	ptrace_unlink(t);
-	if (leader)
-		notify_parent_exit(t->proc);
+	if (t == p->leader)
+		notify_parent_exit(p);
+	else if (--p->traced_dead == 0 && (p->flags & PROC_ZOMBIE) && !ptrace_delays_exit(p->leader))
+		notify_parent_exit(p);
 	task_put(t);
 }
 

@@ -81,7 +81,8 @@ static void account_child(struct process *parent, struct process *p)
 /* True when p had something to report. *reaped: the caller releases p. */
 static bool wait_zombie(const struct wait_query *q, struct process *p, struct wait_result *r, struct process **reaped)
 {
-	if (!(q->options & WEXITED) || !(p->flags & PROC_ZOMBIE) || (p->leader->jobctl & JOBCTL_PTRACE_ZOMBIE))
+	if (!(q->options & WEXITED) || !(p->flags & PROC_ZOMBIE) || p->traced_dead ||
+	    (p->leader->jobctl & JOBCTL_PTRACE_ZOMBIE))
 		return false;
 	fill_exit(r, p);
 	if (!(q->options & WNOWAIT)) {
