@@ -207,7 +207,7 @@ static void auxiliary_vector(void)
 	CHECK(getauxval(AT_RANDOM) != 0);
 	CHECK(!strcmp((const char *)getauxval(AT_PLATFORM), "x86_64"));
 	CHECK(strstr((const char *)getauxval(AT_EXECFN), "sys_exec") != NULL);
-	CHECK(getauxval(AT_MINSIGSTKSZ) >= 2048);
+	CHECK(getauxval(AT_MINSIGSTKSZ) >= 1024);
 	CHECK(getauxval(AT_PHDR) != 0 && getauxval(AT_PHNUM) > 0 && getauxval(AT_ENTRY) != 0);
 	CHECK(vdso && !memcmp(vdso->e_ident, ELFMAG, SELFMAG));
 }
