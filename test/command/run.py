@@ -290,7 +290,7 @@ class Terminal(unittest.TestCase):
         self.expect(fd, b"two-2")
         os.write(fd, b"\x1a")
         self.expect(fd, b"Stopped")
-        os.write(fd, b"kill -9 %1; wait; exit 7\n")
+        os.write(fd, b"kill -9 %1; exit 7\nexit 7\n")
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 7)
 
     def test_settings_are_restored(self):
