@@ -1,5 +1,4 @@
 /* futex(2): waiting and waking, requeueing, PI, robust lists, futex_waitv(2). */
-#define _GNU_SOURCE
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>

@@ -1,5 +1,4 @@
 /* ptrace(2): stops, events, registers, attaching; and what seccomp(2) hands to a tracer. */
-#define _GNU_SOURCE
 #include <elf.h>
 #include <linux/filter.h>
 #include <linux/ptrace.h>

@@ -1,5 +1,4 @@
 /* signal(7): delivery, masks, queues, frames, restarts, job control, signalfd(2). */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>

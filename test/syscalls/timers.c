@@ -1,5 +1,4 @@
 /* Clocks, sleeps and timers: clock_gettime(2), clock_nanosleep(2), setitimer(2), timer_create(2), timerfd(2), eventfd(2). */
-#define _GNU_SOURCE
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
