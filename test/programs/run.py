@@ -26,7 +26,8 @@ class Case:
         self.path = path
         self.directives = {}
         with open(path) as f:
-            for line in f:
+            self.text = f.read() # passed as an argument: the sandbox has a /tmp of its own, which may hide this checkout
+            for line in self.text.splitlines(keepends=True):
                 m = re.match(r"# ([a-z-]+): (.*)", line)
                 if m:
                     self.directives[m[1]] = m[2].strip()
@@ -77,11 +78,11 @@ def check(case, runtime, platform, emulated, script):
     timeout = case.timeout(emulated)
     with tempfile.TemporaryDirectory() as scratch:
         host_env = dict(env, T=scratch)
-        host = run(["sh", script], host_env, timeout)
+        host = run(["/bin/sh", "-c", script], host_env, timeout)
     if host[0] == "timeout":
         return False, "the case itself times out on the host", host
     argv = [runtime, "do", "--platform=" + platform, "--cwd=/"]
-    boxed = run(argv + ["/bin/sh", script], dict(env, T="/tmp/scratch"), timeout)
+    boxed = run(argv + ["/bin/sh", "-c", script], dict(env, T="/tmp/scratch"), timeout)
     if boxed[0] != host[0]:
         return False, f"status {boxed[0]}, on the host {host[0]}", boxed
     if case.directives.get("exact") == "no":
@@ -127,7 +128,7 @@ def main():
                 print(f"  FAIL {platform:7} {case.name}: not installed: {' '.join(missing)}")
                 failed += 1
                 continue
-            ok, why, result = check(case, runtime, platform, emulated, case.path)
+            ok, why, result = check(case, runtime, platform, emulated, case.text)
             print(f"  {'ok  ' if ok else 'FAIL'} {platform:7} {case.name} ({result[3]:.1f} s){': ' + why if not ok else ''}", flush=True)
             if ok:
                 passed += 1
