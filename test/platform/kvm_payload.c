@@ -92,6 +92,10 @@ __asm__(".section .rodata\n"
 	"movq %rdi, %xmm7\n mov $1, %eax\n syscall\n movq %xmm7, %rsi\n mov $2, %eax\n syscall\n jmp user_xmm\n"
 	"user_touch:\n"
 	"1: mov (%rdi), %rax\n inc %rbx\n jmp 1b\n"
+	"user_ymm: vmovq %rdi, %xmm7\n vinsertf128 $1, %xmm7, %ymm7, %ymm7\n mov $1, %eax\n syscall\n"
+	"vextractf128 $1, %ymm7, %xmm6\n vmovq %xmm6, %rsi\n mov $2, %eax\n syscall\n"
+	"user_zmm: vpbroadcastq %rdi, %zmm17\n kmovw %edi, %k3\n mov $1, %eax\n syscall\n"
+	"vextracti64x4 $1, %zmm17, %ymm1\n vmovq %xmm1, %rsi\n kmovw %k3, %edx\n mov $2, %eax\n syscall\n"
 	"user_div: xor %ecx, %ecx\n div %ecx\n"
 	"user_ud: ud2\n"
 	"user_int3: int3\n"
@@ -100,7 +104,7 @@ __asm__(".section .rodata\n"
 	"user_fsgs: rdfsbase %rax\n rdgsbase %rdx\n mov %fs:8, %rsi\n mov %gs:16, %rdi\n syscall\n"
 	"user_syscalls_end:\n"
 	".text\n");
-extern const char user_div[], user_ud[], user_int3[], user_int80[], user_cli[], user_fsgs[];
+extern const char user_div[], user_ud[], user_int3[], user_int80[], user_cli[], user_fsgs[], user_ymm[], user_zmm[];
 
 static void set_up(struct task *t, const char *code)
 {
@@ -281,6 +285,32 @@ static void test_fpu(struct task *t)
 	platform->switch_out(&two.ctx);
 }
 
+/* AVX and AVX-512 state survives another task on the vCPU. */
+static void test_wide_fpu(struct task *t, const char *code)
+{
+	static struct task two;
+
+	if (!two.mm)
+		make_task(&two, 0, &mm);
+	set_up(t, code);
+	set_up(&two, code);
+	t->ctx.regs.rdi = 0x12345;
+	two.ctx.regs.rdi = 0x54321;
+	run(t);
+	CHECK(t->ctx.regs.orig_rax == 1);
+	platform->switch_out(&t->ctx);
+	run(&two);
+	platform->switch_out(&two.ctx);
+	run(t);
+	CHECK(t->ctx.regs.orig_rax == 2 && t->ctx.regs.rsi == 0x12345);
+	if (code == user_zmm)
+		CHECK(t->ctx.regs.rdx == 0x2345);
+	platform->switch_out(&t->ctx);
+	run(&two);
+	CHECK(two.ctx.regs.orig_rax == 2 && two.ctx.regs.rsi == 0x54321);
+	platform->switch_out(&two.ctx);
+}
+
 static void test_kick(struct task *t)
 {
 	struct hc_wait in_20ms = { .deadline_ns = 20000000 }; /* the harness counts from now */
@@ -387,6 +417,10 @@ void sentry_boot(struct boot_params *bp, u32 cpu)
 	test_page_faults(t);
 	test_bases(t);
 	test_fpu(t);
+	if (platform->fpu_xcr0 & 4)
+		test_wide_fpu(t, user_ymm);
+	if ((platform->fpu_xcr0 & 0xe0) == 0xe0)
+		test_wide_fpu(t, user_zmm);
 	test_kick(t);
 	test_kstacks();
 	if (bp->ncpus > 1)

@@ -1,4 +1,5 @@
 /* What CPU the guest sees: CPUID, and the registers a vCPU starts with. */
+#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 #include "platform/kvm/kvm_priv.h"
 
 #define CPUID_MAX 256
+#define LEAF1_ECX_XSAVE (1u << 26)
+#define LEAF1_ECX_OSXSAVE (1u << 27)
 #define XCR0_X87_SSE 0x3ull
 #define XCR0_WANTED 0xe7ull /* x87, SSE, AVX, AVX-512 */
 #define FPU_LEGACY_SIZE 576u
@@ -41,6 +44,16 @@ static u32 leaf_register(const struct kvm_vm *vm, u32 function, char reg)
 	return reg == 'a' ? e->eax : reg == 'b' ? e->ebx : reg == 'c' ? e->ecx : e->edx;
 }
 
+/* A KVM with an emulated ring 0 may leave XSAVE out of its CPUID, and ring 3 finds it all the same: it asks the CPU itself. */
+static bool cpu_has_xsave(const struct kvm_vm *vm)
+{
+	u32 eax, ebx, ecx, edx;
+
+	if (leaf_register(vm, 1, 'c') & LEAF1_ECX_XSAVE)
+		return true;
+	return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & LEAF1_ECX_OSXSAVE);
+}
+
 /* Components in the standard XSAVE format stand at fixed places (CPUID leaf 13). */
 static void find_xsave(struct kvm_vm *vm)
 {
@@ -48,7 +61,7 @@ static void find_xsave(struct kvm_vm *vm)
 
 	vm->xcr0 = XCR0_X87_SSE;
 	vm->fpu_size = FPU_LEGACY_SIZE;
-	if (!(leaf_register(vm, 1, 'c') & (1u << 26)) || !e || (vm->cfg.without & KVM_WITHOUT_XSAVE))
+	if (!cpu_has_xsave(vm) || !e || !e->eax || (vm->cfg.without & KVM_WITHOUT_XSAVE))
 		return;
 	vm->flags |= KVM_F_XSAVE;
 	vm->cr4 |= CR4_OSXSAVE;
@@ -101,8 +114,10 @@ static void trim_cpuid(struct kvm_vm *vm)
 			continue; /* paravirtual leaves */
 		if (e.function == 1) {
 			e.ecx &= ~(1u << 3 | 1u << 5 | 1u << 21 | 1u << 24); /* MONITOR, VMX, x2APIC, TSC deadline */
-			if (!(vm->flags & KVM_F_XSAVE))
-				e.ecx &= ~(1u << 26 | 1u << 28 | 1u << 12 | 1u << 29); /* XSAVE, AVX, FMA, F16C */
+			if (vm->flags & KVM_F_XSAVE)
+				e.ecx |= LEAF1_ECX_XSAVE;
+			else
+				e.ecx &= ~(LEAF1_ECX_XSAVE | 1u << 28 | 1u << 12 | 1u << 29); /* XSAVE, AVX, FMA, F16C */
 		} else if (e.function == 7 && !e.index) {
 			if (!(vm->flags & KVM_F_FSGSBASE))
 				e.ebx &= ~1u;
