@@ -1,3 +1,4 @@
+# platforms: ptrace (it does not finish in minutes where ring 0 is emulated)
 # needs: stress-ng
 # timeout: 120
 # size: LOAD=2 SECONDS_=5

@@ -1,3 +1,4 @@
+# platforms: ptrace (it does not finish in minutes where ring 0 is emulated)
 # size: N=100000
 # size-kvm: N=2000
 mkdir -p $T
