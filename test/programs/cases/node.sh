@@ -1,3 +1,4 @@
+# platforms: ptrace (on an emulated ring 0 it is slow: by hand, with this line taken out)
 # needs: node
 # timeout: 120
 exec node -e '

@@ -1,3 +1,4 @@
+# platforms: ptrace (on an emulated ring 0 it is slow: by hand, with this line taken out)
 # size: DIR=/usr/include
 # size-kvm: DIR=/usr/include/asm-generic
 # timeout: 120
