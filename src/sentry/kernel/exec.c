@@ -15,6 +15,7 @@
 #include <linux/resource.h>
 #include <linux/securebits.h>
 #include <linux/stat.h>
+#include <linux/xattr.h>
 
 #include "base/log.h"
 #include "base/string.h"
@@ -238,20 +239,48 @@ static void apply_set_ids(struct binprm *b, struct cred *c)
 		c->egid = i->gid;
 }
 
-static void compute_caps(struct cred *c, const struct cred *old, bool set_id)
-{
-	bool root_magic = !(c->securebits & (1u << SECURE_NOROOT));
-	kernel_cap_t file_permitted = 0;
-	bool file_effective = false;
+struct file_caps {
+	kernel_cap_t permitted, inheritable;
+	bool effective, present;
+};
 
-	if (root_magic && (c->euid == 0 || c->uid == 0)) {
-		file_permitted = c->bset | c->inheritable;
-		file_effective = c->euid == 0;
+/* The security.capability attribute: capabilities(7), "File capability versioning". */
+static void read_file_caps(const struct binprm *b, struct file_caps *fc)
+{
+	struct inode *i = b->file->inode;
+	struct vfs_ns_cap_data d = { 0 };
+	u32 magic;
+	long n;
+
+	if (!i->iop || !i->iop->getxattr || b->file->path.mnt->flags & MS_NOSUID || current->no_new_privs)
+		return;
+	n = i->iop->getxattr(i, "security.capability", &d, sizeof(d));
+	magic = d.magic_etc & VFS_CAP_REVISION_MASK;
+	if (!(n == XATTR_CAPS_SZ_2 && magic == VFS_CAP_REVISION_2) &&
+	    !(n == XATTR_CAPS_SZ_3 && magic == VFS_CAP_REVISION_3 && d.rootid == 0))
+		return;
+	fc->present = true;
+	fc->effective = d.magic_etc & VFS_CAP_FLAGS_EFFECTIVE;
+	fc->permitted = (d.data[0].permitted | (u64)d.data[1].permitted << 32) & CAP_ALL;
+	fc->inheritable = (d.data[0].inheritable | (u64)d.data[1].inheritable << 32) & CAP_ALL;
+}
+
+/* capabilities(7), "Transformation of capabilities during execve()". A user's file is asked; root has all anyway. */
+static void compute_caps(struct binprm *b, struct cred *c, bool set_id)
+{
+	bool root_magic = !(c->securebits & (1u << SECURE_NOROOT)) && (c->euid == 0 || c->uid == 0);
+	struct file_caps fc = { 0 };
+
+	if (root_magic) {
+		fc.permitted = fc.inheritable = CAP_ALL;
+		fc.effective = c->euid == 0;
+	} else {
+		read_file_caps(b, &fc);
 	}
-	if (set_id)
+	if (set_id || fc.present)
 		c->ambient = 0;
-	c->permitted = (file_permitted & (c->bset | c->inheritable)) | c->ambient;
-	c->effective = file_effective ? c->permitted : c->ambient;
+	c->permitted = (c->inheritable & fc.inheritable) | (c->bset & fc.permitted) | c->ambient;
+	c->effective = fc.effective ? c->permitted : c->ambient;
 	if (!(c->securebits & (1u << SECURE_KEEP_CAPS_LOCKED)))
 		c->securebits &= ~(1u << SECURE_KEEP_CAPS);
 }
@@ -268,8 +297,8 @@ static long new_creds(struct binprm *b)
 	set_id = c->euid != old->euid || c->egid != old->egid;
 	c->suid = c->fsuid = c->euid;
 	c->sgid = c->fsgid = c->egid;
-	compute_caps(c, old, set_id);
-	b->secure = c->uid != c->euid || c->gid != c->egid || (set_id && c->permitted & ~old->permitted);
+	compute_caps(b, c, set_id);
+	b->secure = c->uid != c->euid || c->gid != c->egid || (c->uid && c->permitted & ~c->ambient);
 	b->cred = c;
 	return 0;
 }

@@ -7,7 +7,9 @@
 #include "base/string.h"
 #include "hostcall.h"
 #include "sentry/kernel/nsproxy.h"
+#include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/task_access.h"
 #include "sentry/kernel/uts.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
@@ -169,6 +171,86 @@ SYSCALL1(unshare, u64, flags)
 	if (!err && flags & CLONE_FILES)
 		err = unshare_files(t);
 	return err;
+}
+
+/* ---- setns, by a pidfd: setns(2) since Linux 5.8 ---- */
+
+static struct nsproxy *pidfd_namespaces(s32 fd)
+{
+	u32 file_flags;
+	struct pid *pid = pidfd_get(fd, &file_flags);
+	struct nsproxy *ns = NULL;
+	struct task *t = NULL;
+
+	if (IS_ERR(pid)) {
+		struct file *f = fget(fd);
+
+		if (!f)
+			return ERR_PTR(-EBADF);
+		file_put(f);
+		return ERR_PTR(-EINVAL);
+	}
+	spin_lock(&tasklist_lock);
+	if (pid->process)
+		t = task_get(pid->process->leader);
+	spin_unlock(&tasklist_lock);
+	pid_put(pid);
+	if (!t)
+		return ERR_PTR(-ESRCH);
+	if (may_access_task(t, false)) {
+		spin_lock(&t->alloc_lock);
+		ns = nsproxy_get(t->ns);
+		spin_unlock(&t->alloc_lock);
+	}
+	task_put(t);
+	return ns ? ns : ERR_PTR(-EPERM);
+}
+
+/* What `target` has of the kinds in flags, the rest as before. */
+static struct nsproxy *nsproxy_join(struct nsproxy *old, struct nsproxy *target, u64 flags)
+{
+	struct nsproxy *ns;
+
+	if (flags & CLONE_NEWUSER) /* one is in it already: setns(2) */
+		return ERR_PTR(-EINVAL);
+	if (flags & CLONE_NEWNS && target->mnt != old->mnt)
+		return ERR_PTR(-EINVAL);
+	ns = nsproxy_copy(old, 0);
+	if (IS_ERR(ns))
+		return ns;
+	if (flags & CLONE_NEWUTS) {
+		uts_put(ns->uts);
+		ns->uts = target->uts;
+		refcount_inc(&ns->uts->ref);
+	}
+	if (flags & CLONE_NEWCGROUP)
+		ns->ino_cgroup = target->ino_cgroup;
+	return ns;
+}
+
+SYSCALL2(setns, s32, fd, s32, nstype)
+{
+	struct task *t = current;
+	struct nsproxy *target = pidfd_namespaces(fd), *ns, *old;
+	u64 flags = (u32)nstype;
+
+	if (IS_ERR(target))
+		return PTR_ERR(target);
+	if (!flags || flags & ~(u64)UNSHARE_NS)
+		ns = ERR_PTR(-EINVAL);
+	else if (!capable(CAP_SYS_ADMIN))
+		ns = ERR_PTR(-EPERM);
+	else
+		ns = nsproxy_join(t->ns, target, flags);
+	nsproxy_put(target);
+	if (IS_ERR(ns))
+		return PTR_ERR(ns);
+	spin_lock(&t->alloc_lock);
+	old = t->ns;
+	t->ns = ns;
+	spin_unlock(&t->alloc_lock);
+	nsproxy_put(old);
+	return 0;
 }
 
 /* ---- the UTS namespace ---- */

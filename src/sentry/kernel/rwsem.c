@@ -4,6 +4,8 @@
  */
 #include "sentry/kernel/task.h"
 
+#define RWSEM_SPINS 40
+
 struct rw_waiter {
 	struct list_head node; /* in s->q.waiters, under s->lock */
 	struct task *task;
@@ -63,15 +65,47 @@ static void wait_for_grant(struct rwsem *s, bool write)
 	spin_unlock(&s->lock);
 }
 
+/* s->lock held. */
+static bool take(struct rwsem *s, bool write)
+{
+	if (!list_empty(&s->q.waiters) || (write ? s->count != 0 : s->count < 0))
+		return false;
+	s->count = write ? -1 : s->count + 1;
+	return true;
+}
+
+/* Sections are short and their holders run, as a rule: sleeping costs two switches. s->lock is held, and held again after. */
+static bool spin_for(struct rwsem *s, bool write)
+{
+	if (num_cpus() == 1)
+		return false;
+	for (u32 i = 0; i < RWSEM_SPINS; i++) {
+		if (!list_empty(&s->q.waiters))
+			return false;
+		spin_unlock(&s->lock);
+		__builtin_ia32_pause();
+		spin_lock(&s->lock);
+		if (take(s, write))
+			return true;
+	}
+	return false;
+}
+
+static void down_slow(struct rwsem *s, bool write)
+{
+	if (spin_for(s, write))
+		spin_unlock(&s->lock);
+	else
+		wait_for_grant(s, write);
+}
+
 void down_read(struct rwsem *s)
 {
 	spin_lock(&s->lock);
-	if (likely(s->count >= 0 && list_empty(&s->q.waiters))) {
-		s->count++;
+	if (likely(take(s, false)))
 		spin_unlock(&s->lock);
-		return;
-	}
-	wait_for_grant(s, false);
+	else
+		down_slow(s, false);
 }
 
 void up_read(struct rwsem *s)
@@ -85,12 +119,10 @@ void up_read(struct rwsem *s)
 void down_write(struct rwsem *s)
 {
 	spin_lock(&s->lock);
-	if (likely(s->count == 0 && list_empty(&s->q.waiters))) {
-		s->count = -1;
+	if (likely(take(s, true)))
 		spin_unlock(&s->lock);
-		return;
-	}
-	wait_for_grant(s, true);
+	else
+		down_slow(s, true);
 }
 
 void up_write(struct rwsem *s)

@@ -309,6 +309,18 @@ void resched_task(struct task *t)
 
 /* ---- switching ---- */
 
+/* More is waiting here than this vCPU can run: an idle one takes some. After a hand-off nothing waits. */
+static void share_work(struct rq *rq)
+{
+	s32 idle;
+
+	if (likely(!READ_ONCE(rq->nr) || !atomic_load_explicit(&idle_mask, memory_order_relaxed)))
+		return;
+	idle = claim_any_idle(~0ull);
+	if (idle >= 0)
+		kick_if_sleeping(&rqs[idle]);
+}
+
 /* Runs on the new task's stack. */
 static void finish_switch(void)
 {
@@ -324,6 +336,7 @@ static void finish_switch(void)
 		WRITE_ONCE(prev->cpu, cpu);
 	}
 	spin_unlock(&rq->lock);
+	share_work(rq);
 	if (migrate)
 		activate(prev, cpu);
 	if (dead)
@@ -505,15 +518,12 @@ static void slice_end(struct ktimer *timer)
 {
 	struct rq *rq = container_of(timer, struct rq, slice);
 	struct task *curr = rq->curr;
-	s32 idle;
 
 	rq->slice_armed = false;
 	if (!READ_ONCE(rq->nr) || curr->is_idle)
 		return;
 	curr->handoff = 0;
-	idle = claim_any_idle(~0ull);
-	if (idle >= 0) /* it steals */
-		kick_if_sleeping(&rqs[idle]);
+	share_work(rq);
 	if (platform->rdtsc() - curr->switched_in >= slice_tsc)
 		atomic_fetch_or(&curr->flags, TIF_RESCHED);
 }
