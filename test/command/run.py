@@ -143,8 +143,8 @@ class Options(unittest.TestCase):
 
     def test_stats_and_strace(self):
         result = run("/bin/true", options=["--stats"])
-        for word in b"page faults", b"execve", b"hostcalls", b"exits":
-            self.assertIn(word, result.stderr + b" execve")
+        for word in b"page faults", b"exit_group", b"hostcalls", b"exits":
+            self.assertIn(word, result.stderr)
         with tempfile.NamedTemporaryFile() as log:
             result = run("/bin/echo", "x", options=["--strace", "--debug-log=" + log.name])
             self.assertEqual((result.stdout, result.stderr), (b"x\n", b""))
