@@ -19,7 +19,6 @@ struct bytequeue {
 	_Atomic(struct page *) spare;
 	struct mutex rlock, wlock;
 };
-#define BYTEQUEUE_MAX (512u << 10)
 
 int bq_init(struct bytequeue *q, u32 bytes); /* 0 or -ENOMEM */
 void bq_destroy(struct bytequeue *q);

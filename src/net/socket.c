@@ -13,6 +13,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/sys/syscall.h"
+#include "sentry/vfs/fasync.h"
 
 static const struct net_family *families[AF_MAX];
 
@@ -175,8 +176,18 @@ static u32 sock_fop_poll(struct file *f, struct poll_table *pt)
 static long sock_fop_ioctl(struct file *f, u32 cmd, u64 arg)
 {
 	struct sock *sk = f->priv;
-	long err = ifconf_ioctl(cmd, arg);
+	long err;
+	s32 who;
 
+	switch (cmd) {
+	case FIOSETOWN:
+	case SIOCSPGRP:
+		return get_user(who, arg) ? -EFAULT : file_set_owner_signed(f, who);
+	case FIOGETOWN:
+	case SIOCGPGRP:
+		return put_user(file_owner_signed(f), arg);
+	}
+	err = ifconf_ioctl(cmd, arg);
 	if (err != -ENOIOCTLCMD)
 		return err;
 	err = sk->ops->ioctl ? sk->ops->ioctl(sk, cmd, arg) : -ENOIOCTLCMD;

@@ -4,8 +4,7 @@
 
 int stream_init(struct stream *s)
 {
-	s->rx_limit = SOCK_BUF_DEFAULT;
-	return bq_init(&s->rx, BYTEQUEUE_MAX);
+	return bq_init(&s->rx, SOCK_BUF_DEFAULT);
 }
 
 void stream_destroy(struct stream *s)
@@ -23,9 +22,9 @@ void stream_connect_pair(struct stream *a, struct stream *b)
 
 static u64 tx_limit(struct stream *s)
 {
-	u64 limit = s->sk.sndbuf;
+	u64 most = (s->peer->rx.nslots - 1) * PAGE_SIZE;
 
-	return MIN(limit, BYTEQUEUE_MAX);
+	return MIN(s->sk.sndbuf, most);
 }
 
 static size_t tx_room(struct stream *s)

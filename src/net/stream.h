@@ -14,7 +14,6 @@ struct stream {
 	struct sock sk;
 	struct stream *peer;
 	struct bytequeue rx;
-	u32 rx_limit; /* bytes the queue takes at most */
 };
 /* What a family adds to sending and receiving; any member may be NULL. */
 struct stream_hooks {

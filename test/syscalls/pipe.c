@@ -93,13 +93,12 @@ static void broken(void)
 	EQ(pfd.revents, POLLOUT | POLLERR);
 	close(p[1]);
 	EQ(pipe(p), 0);
+	close(p[0]);
 	if (!fork()) {
 		signal(SIGPIPE, SIG_DFL);
-		close(p[0]);
 		write(p[1], "x", 1);
 		_exit(0);
 	}
-	close(p[0]);
 	int st;
 	CHECK(wait(&st) > 0 && WIFSIGNALED(st) && WTERMSIG(st) == SIGPIPE);
 	close(p[1]);
@@ -293,6 +292,51 @@ static void splicing(void)
 	close(a[0]), close(a[1]), close(b[0]), close(b[1]);
 }
 
+static volatile int io_sig, io_fd, io_band;
+
+static void on_io(int sig, siginfo_t *info, void *ctx)
+{
+	(void)ctx;
+	io_sig = sig;
+	io_fd = info->si_fd;
+	io_band = info->si_band;
+}
+
+static void driven(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_io, .sa_flags = SA_SIGINFO };
+	int p[2], sig = SIGRTMIN + 1;
+
+	sigaction(SIGIO, &sa, NULL);
+	sigaction(sig, &sa, NULL);
+	EQ(pipe(p), 0);
+	EQ(fcntl(p[0], F_SETOWN, getpid()), 0);
+	EQ(fcntl(p[0], F_GETOWN), getpid());
+	EQ(fcntl(p[0], F_SETFL, O_ASYNC | O_NONBLOCK), 0);
+	EQ(fcntl(p[0], F_GETFL), O_ASYNC | O_NONBLOCK);
+	EQ(write(p[1], "x", 1), 1);
+	for (int i = 0; i < 100 && !io_sig; i++)
+		usleep(1000);
+	EQ(io_sig, SIGIO);
+	EQ(read(p[0], big, 10), 1);
+	io_sig = 0;
+	EQ(fcntl(p[0], F_SETSIG, sig), 0);
+	EQ(write(p[1], "x", 1), 1);
+	for (int i = 0; i < 100 && !io_sig; i++)
+		usleep(1000);
+	EQ(io_sig, sig);
+	EQ(io_fd, p[0]);
+	CHECK(io_band & POLLIN);
+	io_sig = 0;
+	EQ(fcntl(p[0], F_SETFL, 0), 0);
+	EQ(read(p[0], big, 10), 1);
+	EQ(write(p[1], "x", 1), 1);
+	usleep(10000);
+	EQ(io_sig, 0);
+	FAILS(fcntl(p[0], F_SETOWN, 0x7ffffff), ESRCH);
+	close(p[0]), close(p[1]);
+}
+
 int main(void)
 {
 	RUN(basic);
@@ -304,5 +348,6 @@ int main(void)
 	RUN(interrupted);
 	RUN(fifos);
 	RUN(splicing);
+	RUN(driven);
 	DONE();
 }

@@ -6,12 +6,13 @@
 
 #include "sentry/mm/shmem.h"
 #include "sentry/sys/syscall.h"
+#include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/pipe.h"
 
 #define SETFL_MASK (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC)
 
-static long set_flags(struct file *f, u32 flags)
+static long set_flags(s32 fd, struct file *f, u32 flags)
 {
 	long err = 0;
 
@@ -19,6 +20,8 @@ static long set_flags(struct file *f, u32 flags)
 		return -EPERM;
 	if (f->fop && f->fop->setfl)
 		err = f->fop->setfl(f, flags);
+	if (!err && (flags ^ f->flags) & FASYNC)
+		err = fasync_set(f, fd, flags & FASYNC);
 	if (!err) {
 		spin_lock(&f->lock);
 		f->flags = (f->flags & ~(u32)SETFL_MASK) | (flags & SETFL_MASK);
@@ -27,8 +30,7 @@ static long set_flags(struct file *f, u32 flags)
 	return err;
 }
 
-/* F_SETOWN: a process, or a group when negative. */
-static long set_owner(struct file *f, s32 who, s32 type)
+long file_set_owner(struct file *f, s32 who, s32 type)
 {
 	struct pid *pid = NULL, *old;
 
@@ -42,10 +44,24 @@ static long set_owner(struct file *f, s32 who, s32 type)
 	f->owner = pid;
 	f->owner_pid = who;
 	f->owner_type = type;
+	f->owner_uid = current->cred->uid;
+	f->owner_euid = current->cred->euid;
 	spin_unlock(&f->lock);
 	if (old)
 		pid_put(old);
 	return 0;
+}
+
+long file_set_owner_signed(struct file *f, s32 who)
+{
+	if (who == INT32_MIN)
+		return -EINVAL;
+	return who < 0 ? file_set_owner(f, -who, F_OWNER_PGRP) : file_set_owner(f, who, F_OWNER_PID);
+}
+
+s32 file_owner_signed(const struct file *f)
+{
+	return f->owner_type == F_OWNER_PGRP ? -f->owner_pid : f->owner_pid;
 }
 
 static long owner_ex(struct file *f, u64 uarg, bool set)
@@ -55,7 +71,7 @@ static long owner_ex(struct file *f, u64 uarg, bool set)
 	if (set) {
 		if (get_user(o, uarg))
 			return -EFAULT;
-		return o.type < F_OWNER_TID || o.type > F_OWNER_PGRP ? -EINVAL : set_owner(f, o.pid, o.type);
+		return o.type < F_OWNER_TID || o.type > F_OWNER_PGRP ? -EINVAL : file_set_owner(f, o.pid, o.type);
 	}
 	o = (struct f_owner_ex){ f->owner_type, f->owner_pid };
 	return copy_to_user(uarg, &o, sizeof(o));
@@ -86,7 +102,7 @@ static long do_fcntl(s32 fd, struct file *f, u32 cmd, u64 arg)
 		return -EBADF;
 	switch (cmd) {
 	case F_SETFL:
-		return set_flags(f, (u32)arg);
+		return set_flags(fd, f, (u32)arg);
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
@@ -95,11 +111,9 @@ static long do_fcntl(s32 fd, struct file *f, u32 cmd, u64 arg)
 	case F_OFD_SETLKW:
 		return fcntl_lock(f, cmd, arg);
 	case F_SETOWN:
-		if ((s32)arg == INT32_MIN)
-			return -EINVAL;
-		return (s32)arg < 0 ? set_owner(f, -(s32)arg, F_OWNER_PGRP) : set_owner(f, (s32)arg, F_OWNER_PID);
+		return file_set_owner_signed(f, (s32)arg);
 	case F_GETOWN:
-		return f->owner_type == F_OWNER_PGRP ? -f->owner_pid : f->owner_pid;
+		return file_owner_signed(f);
 	case F_SETOWN_EX:
 		return owner_ex(f, arg, true);
 	case F_GETOWN_EX:
@@ -139,13 +153,13 @@ SYSCALL3(fcntl, s32, fd, u32, cmd, u64, arg)
 
 /* ---- ioctl ---- */
 
-static long ioctl_nonblock(struct file *f, u64 arg)
+static long ioctl_flag(s32 fd, struct file *f, u64 arg, u32 flag)
 {
 	s32 on;
 
 	if (get_user(on, arg))
 		return -EFAULT;
-	return set_flags(f, on ? f->flags | O_NONBLOCK : f->flags & ~(u32)O_NONBLOCK);
+	return set_flags(fd, f, on ? f->flags | flag : f->flags & ~flag);
 }
 
 static long ioctl_any(s32 fd, struct file *f, u32 cmd, u64 arg)
@@ -156,7 +170,9 @@ static long ioctl_any(s32 fd, struct file *f, u32 cmd, u64 arg)
 	case FIONCLEX:
 		return fd_set_flags(fd, false);
 	case FIONBIO:
-		return ioctl_nonblock(f, arg);
+		return ioctl_flag(fd, f, arg, O_NONBLOCK);
+	case FIOASYNC:
+		return ioctl_flag(fd, f, arg, FASYNC);
 	case FIOQSIZE:
 		return put_user(f->inode->size, arg);
 	case FIONREAD:

@@ -8,6 +8,7 @@
 #include "sentry/mm/shmem.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/epoll.h"
+#include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
 
 #define FILES_MIN 64u
@@ -50,6 +51,7 @@ void file_put(struct file *f)
 		return;
 	i = f->inode;
 	epoll_file_release(f);
+	fasync_release(f);
 	if (i && i->flocks)
 		locks_remove_file(f);
 	if (f->fop && f->fop->release && !(f->mode & FMODE_PATH))

@@ -25,6 +25,7 @@ struct vma;
 struct iattr;
 struct kstatfs;
 struct poll_table;
+struct fasync;
 struct flock_state;
 struct notify_marks;
 
@@ -210,6 +211,8 @@ struct file {
 	spinlock_t lock;	      /* owner, epoll_items */
 	s32 owner_pid, owner_type, owner_sig; /* F_SETOWN: signed as Linux */
 	struct pid *owner;
+	u32 owner_uid, owner_euid; /* of who set the owner */
+	struct fasync *async;	   /* fasync.c: O_ASYNC; lock */
 	u64 ra_next; /* readahead: expected next page */
 	u32 ra_size;
 };
