@@ -234,6 +234,13 @@ static void pidfds(void)
 	FAILS(syscall(SYS_pidfd_open, 0, 0), EINVAL);
 	FAILS(syscall(SYS_pidfd_open, getpid(), 1), EINVAL);
 	FAILS(syscall(SYS_pidfd_send_signal, 0, SIGTERM, NULL, 0), EBADF);
+	copy = open("/proc/self", O_RDONLY | O_DIRECTORY);
+	EQ(syscall(SYS_pidfd_send_signal, copy, 0, NULL, 0), 0);
+	FAILS(syscall(SYS_pidfd_getfd, copy, 0, 0), EBADF);
+	close(copy);
+	copy = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+	FAILS(syscall(SYS_pidfd_send_signal, copy, 0, NULL, 0), EBADF);
+	close(copy);
 	EQ(pipe(pipefd), 0);
 	fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	copy = (int)syscall(SYS_pidfd_getfd, fd, pipefd[1], 0);

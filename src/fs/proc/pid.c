@@ -462,6 +462,11 @@ static int tgid_dir_iterate(struct file *f, struct dir_context *ctx) { return li
 static const struct inode_ops tgid_dir_iops = { .lookup = tgid_dir_lookup, .revalidate = revalidate };
 static const struct file_ops tgid_dir_fops = { .iterate = tgid_dir_iterate, .llseek = generic_file_llseek };
 
+struct pid *proc_directory_pid(const struct file *f)
+{
+	return f->fop == &tgid_dir_fops ? pid_get(((struct proc_inode *)f->inode->priv)->pid) : NULL;
+}
+
 int proc_pid_lookup(struct inode *root, struct dentry *dentry)
 {
 	struct inode *inode = NULL;

@@ -16,6 +16,9 @@ int proc_pid_lookup(struct inode *root, struct dentry *dentry);
 /* Emit process directories from position `first` on (positions are first + pid). */
 int proc_pid_iterate(struct file *file, struct dir_context *ctx, u64 first);
 
+/* The process whose /proc/PID directory is open here, with a reference; NULL for any other file. */
+struct pid *proc_directory_pid(const struct file *f);
+
 /* The text of mounts, mountinfo (mount.c of the VFS walks its namespace). */
 enum mounts_format { MOUNTS, MOUNTINFO };
 int show_mounts(struct seq *s, enum mounts_format format);

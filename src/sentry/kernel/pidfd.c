@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 
 #include "base/string.h"
+#include "fs/proc/proc.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_access.h"
@@ -101,13 +102,31 @@ SYSCALL2(pidfd_open, s32, nr, u32, flags)
 	return fd;
 }
 
-static struct process *pidfd_process(s32 fd)
+/* As pidfd_send_signal(2) says, a descriptor of a /proc/PID directory will do there too. */
+static struct pid *signal_pid_get(s32 fd)
 {
-	struct process *p = NULL;
+	struct file *f = fget(fd);
 	struct pid *pid;
+
+	if (!f)
+		return ERR_PTR(-EBADF);
+	pid = f->fop == &pidfd_fops ? pid_get(f->priv) : proc_directory_pid(f);
+	file_put(f);
+	return pid ? pid : ERR_PTR(-EBADF);
+}
+
+static struct pid *plain_pid_get(s32 fd)
+{
 	u32 flags;
 
-	pid = pidfd_get(fd, &flags);
+	return pidfd_get(fd, &flags);
+}
+
+/* Takes the reference on `pid`, which may be an error. */
+static struct process *process_of(struct pid *pid)
+{
+	struct process *p = NULL;
+
 	if (IS_ERR(pid))
 		return ERR_PTR(PTR_ERR(pid));
 	spin_lock(&tasklist_lock);
@@ -143,7 +162,7 @@ SYSCALL4(pidfd_send_signal, s32, fd, s32, sig, u64, uinfo, u32, flags)
 
 	if (flags)
 		return -EINVAL;
-	p = pidfd_process(fd);
+	p = process_of(signal_pid_get(fd));
 	if (IS_ERR(p))
 		return PTR_ERR(p);
 	err = sig < 0 || sig > SIG_COUNT ? -EINVAL : decode_info(uinfo, sig, p, &info);
@@ -166,7 +185,7 @@ SYSCALL3(pidfd_getfd, s32, pidfd, s32, fd, u32, flags)
 
 	if (flags)
 		return -EINVAL;
-	p = pidfd_process(pidfd);
+	p = process_of(plain_pid_get(pidfd));
 	if (IS_ERR(p))
 		return PTR_ERR(p);
 	spin_lock(&tasklist_lock);
