@@ -64,6 +64,9 @@ struct sock {
 	u16 family, type;
 	s32 protocol;
 	struct file *file; /* not a reference; NULL before accept and after close */
+	struct list_head all_node; /* sock_for_each() */
+	u64 ino; /* of its file, also when that is closed; 0 before */
+	u32 uid; /* who owns the file */
 	struct waitq wait; /* readiness, blocked callers */
 	spinlock_t lock;
 	/* lock (readers may look without it): */
@@ -93,6 +96,10 @@ struct sock {
 #define PKT_OVERHEAD 512u /* what a queued packet counts beyond its bytes */
 
 void sock_init(struct sock *sk, const struct proto_ops *ops, u16 family, u16 type, s32 protocol);
+/* Make a new sock known to sock_for_each(); the last sock_put() undoes it. */
+void sock_enlist(struct sock *sk);
+/* Call fn for each sock of the family, under a spinlock: fn may look, and take no lock of a socket. */
+void sock_for_each(u16 family, void (*fn)(struct sock *sk, void *arg), void *arg);
 static inline struct sock *sock_get(struct sock *sk) { refcount_inc(&sk->ref); return sk; }
 void sock_put(struct sock *sk);
 void sock_inherit(struct sock *to, const struct sock *from); /* options of an accepted socket */

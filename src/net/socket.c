@@ -31,6 +31,34 @@ void net_init(void)
 
 /* ---- objects ---- */
 
+static LIST_HEAD(all_socks); /* all_lock */
+static spinlock_t all_lock = SPINLOCK_INIT;
+
+void sock_enlist(struct sock *sk)
+{
+	spin_lock(&all_lock);
+	list_add_tail(&sk->all_node, &all_socks);
+	spin_unlock(&all_lock);
+}
+
+static void sock_delist(struct sock *sk)
+{
+	spin_lock(&all_lock);
+	list_del(&sk->all_node);
+	spin_unlock(&all_lock);
+}
+
+void sock_for_each(u16 family, void (*fn)(struct sock *sk, void *arg), void *arg)
+{
+	struct sock *sk;
+
+	spin_lock(&all_lock);
+	list_for_each(sk, &all_socks, all_node)
+		if (sk->family == family)
+			fn(sk, arg);
+	spin_unlock(&all_lock);
+}
+
 void sock_init(struct sock *sk, const struct proto_ops *ops, u16 family, u16 type, s32 protocol)
 {
 	refcount_set(&sk->ref, 1);
@@ -40,6 +68,7 @@ void sock_init(struct sock *sk, const struct proto_ops *ops, u16 family, u16 typ
 	sk->protocol = protocol;
 	waitq_init(&sk->wait);
 	spin_lock_init(&sk->lock);
+	list_init(&sk->all_node);
 	list_init(&sk->acceptq);
 	list_init(&sk->accept_node);
 	list_init(&sk->rxq);
@@ -54,6 +83,7 @@ void sock_put(struct sock *sk)
 {
 	if (!refcount_dec_and_test(&sk->ref))
 		return;
+	sock_delist(sk); /* first: who walks the list sees whole sockets */
 	if (sk->ops->destroy)
 		sk->ops->destroy(sk);
 	kfree(sk);
@@ -227,6 +257,8 @@ struct file *sock_make_file(struct sock *sk, u32 flags)
 		return f;
 	}
 	f->mode |= FMODE_STREAM;
+	sk->uid = current->cred->fsuid;
+	sk->ino = inode->ino;
 	WRITE_ONCE(sk->file, f);
 	return f;
 }

@@ -318,45 +318,6 @@ static long tiocgsid(struct tty *tty, u64 arg, bool master)
 	return nr ? put_user(nr, arg) : -ENOTTY;
 }
 
-static long get_termios(struct tty *tty, struct termios *t)
-{
-	if (tty->ops->get_termios)
-		return tty->ops->get_termios(tty, t);
-	spin_lock(&tty->lock);
-	*t = tty->termios;
-	spin_unlock(&tty->lock);
-	return 0;
-}
-
-static long set_termios(struct tty *tty, u32 cmd, u64 arg, bool master)
-{
-	struct termios t, old;
-	long ret = master ? 0 : tty_check_change(tty, SIGTTOU);
-
-	if (ret)
-		return ret;
-	if (copy_from_user(&t, arg, sizeof(t)))
-		return -EFAULT;
-	if (cmd == TCSETSW || cmd == TCSETSF) {
-		ret = wait_event_interruptible(tty->write_wait, tty->out_head == tty->out_tail || tty->hung_up || !tty->output);
-		if (ret)
-			return ret;
-	}
-	if (tty->ops->set_termios) {
-		ret = tty->ops->set_termios(tty, cmd, &t);
-		if (ret)
-			return ret;
-	}
-	spin_lock(&tty->lock);
-	old = tty->termios;
-	tty->termios = t;
-	if (cmd == TCSETSF)
-		n_tty_flush_input(tty);
-	n_tty_mode_changed(tty, &old);
-	spin_unlock(&tty->lock);
-	return 0;
-}
-
 static long set_winsize(struct tty *tty, u64 arg)
 {
 	struct winsize w;
@@ -442,19 +403,14 @@ static long put_int(u64 arg, s32 v) { return put_user(v, arg); }
 
 long tty_ioctl(struct tty *tty, struct file *file, u32 cmd, u64 arg, bool master)
 {
-	struct termios t;
 	long ret;
 
 	if (tty->hung_up && !master)
 		return cmd == TIOCSPGRP ? -ENOTTY : -EIO;
+	ret = tty_termios_ioctl(tty, cmd, arg, master);
+	if (ret != -ENOIOCTLCMD)
+		return ret;
 	switch (cmd) {
-	case TCGETS:
-		ret = get_termios(tty, &t);
-		return ret ? ret : copy_to_user(arg, &t, sizeof(t));
-	case TCSETS:
-	case TCSETSW:
-	case TCSETSF:
-		return set_termios(tty, cmd, arg, master);
 	case TIOCGWINSZ:
 		return get_winsize(tty, arg);
 	case TIOCSWINSZ:

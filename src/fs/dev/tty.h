@@ -38,7 +38,8 @@ struct tty {
 	spinlock_t lock;
 	const struct tty_ops *ops;
 	u64 rdev;
-	struct termios termios;
+	struct termios termios, termios_locked; /* a bit set in the second keeps that of the first */
+	u32 ispeed, ospeed;			/* bits a second, as termios2 says them; 0: what c_cflag says */
 	struct winsize winsize;
 	struct pid *session, *pgrp; /* references; NULL: nobody's controlling terminal */
 	bool hung_up, exclusive, stopped;
@@ -73,6 +74,9 @@ long tty_check_change(struct tty *tty, int sig);
 /* Make it the controlling terminal of the current session leader, as open(2) does without O_NOCTTY. */
 void tty_open_ctty(struct tty *tty, struct file *file);
 long tty_ioctl(struct tty *tty, struct file *file, u32 cmd, u64 arg, bool master);
+/* tty_termios.c: the ioctls about modes; -ENOIOCTLCMD when it is another. */
+#define ENOIOCTLCMD 515
+long tty_termios_ioctl(struct tty *tty, u32 cmd, u64 arg, bool master);
 void tty_signal_pgrp(struct tty *tty, int sig);
 void tty_hangup(struct tty *tty);
 /* A process leaves its terminal: setsid(2), TIOCNOTTY, or the exit of a session leader (hangs up the rest). */

@@ -19,6 +19,7 @@ struct inet_sock *inet_new(u16 family, u16 type, s32 protocol)
 	list_init(&is->syn_node);
 	mutex_init(&is->rxlock);
 	inet_opt_init(is);
+	sock_enlist(&is->st.sk);
 	return is;
 }
 

@@ -130,10 +130,7 @@ long tcp_recvmsg(struct sock *sk, struct msg *m)
 	return stream_recv(&is->st, m, &rx_hooks, NULL);
 }
 
-enum { TCPS_ESTABLISHED = 1, TCPS_SYN_SENT, TCPS_SYN_RECV, TCPS_FIN_WAIT1, TCPS_FIN_WAIT2, TCPS_TIME_WAIT, TCPS_CLOSE,
-       TCPS_CLOSE_WAIT, TCPS_LAST_ACK, TCPS_LISTEN };
-
-static u8 tcp_state(const struct sock *sk)
+u8 tcp_state(const struct sock *sk)
 {
 	switch (sk->state) {
 	case SS_LISTEN:

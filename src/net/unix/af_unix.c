@@ -27,6 +27,7 @@ struct unix_sock *unix_new(u16 type)
 		kfree(u);
 		return NULL;
 	}
+	sock_enlist(&u->st.sk);
 	return u;
 }
 

@@ -107,8 +107,9 @@ static long do_kcmp(struct task *a, struct task *b, s32 type, u64 i, u64 j)
 	case KCMP_SIGHAND:
 		return order(a->sighand, b->sighand);
 	case KCMP_IO:
+		return order(NULL, NULL); /* nobody has an I/O context */
 	case KCMP_SYSVSEM:
-		return order(a->proc, b->proc);
+		return order(a->sem_undo, b->sem_undo);
 	default:
 		return -EINVAL;
 	}

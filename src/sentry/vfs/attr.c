@@ -191,11 +191,14 @@ SYSCALL2(utime, u64, name, u64, ubuf)
 
 /* ---- size ---- */
 
-static int check_new_size(s64 size)
+/* A file may not grow beyond RLIMIT_FSIZE, nor beyond what an offset can say. */
+static int check_new_size(const struct inode *i, u64 size)
 {
-	if (size < 0)
-		return -EINVAL;
-	if ((u64)size > rlimit(RLIMIT_FSIZE)) {
+	if (size <= i->size)
+		return 0;
+	if (size > INT64_MAX)
+		return -EFBIG;
+	if (size > rlimit(RLIMIT_FSIZE)) {
 		send_signal_task(current, SIGXFSZ, SEND_SIG_PRIV);
 		return -EFBIG;
 	}
@@ -226,7 +229,7 @@ SYSCALL2(truncate, u64, name, s64, size)
 	if (!err && i->writecount < 0)
 		err = -ETXTBSY;
 	if (!err)
-		err = check_new_size(size);
+		err = check_new_size(i, (u64)size);
 	if (!err)
 		err = notify_change(p.dentry, &a);
 	path_put(&p);
@@ -247,7 +250,7 @@ SYSCALL2(ftruncate, s32, fd, s64, size)
 	if (!S_ISREG(f->inode->mode) || !(f->mode & FMODE_WRITE))
 		err = -EINVAL;
 	else
-		err = check_new_size(size);
+		err = check_new_size(f->inode, (u64)size);
 	a.file = f;
 	if (!err)
 		err = notify_change(f->path.dentry, &a);
@@ -258,7 +261,7 @@ SYSCALL2(ftruncate, s32, fd, s64, size)
 SYSCALL4(fallocate, s32, fd, u32, mode, s64, off, s64, len)
 {
 	struct file *f = fget(fd);
-	int err;
+	int err = 0;
 
 	if (!f)
 		return -EBADF;
@@ -277,9 +280,11 @@ SYSCALL4(fallocate, s32, fd, u32, mode, s64, off, s64, len)
 		err = -EISDIR;
 	else if (!S_ISREG(f->inode->mode))
 		err = -ENODEV;
-	else if (off + len < 0)
+	else if (!(mode & FALLOC_FL_KEEP_SIZE))
+		err = check_new_size(f->inode, (u64)off + (u64)len);
+	else if ((u64)off + (u64)len > INT64_MAX)
 		err = -EFBIG;
-	else
+	if (!err)
 		err = f->fop->fallocate ? f->fop->fallocate(f, mode, (u64)off, (u64)len) : -EOPNOTSUPP;
 	file_put(f);
 	return err;

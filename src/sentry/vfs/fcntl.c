@@ -18,7 +18,7 @@ static long set_flags(s32 fd, struct file *f, u32 flags)
 
 	if ((flags ^ f->flags) & O_NOATIME && flags & O_NOATIME && current->cred->fsuid != f->inode->uid && !capable(3))
 		return -EPERM;
-	if (f->fop && f->fop->setfl)
+	if (f->fop->setfl)
 		err = f->fop->setfl(f, flags);
 	if (!err && (flags ^ f->flags) & FASYNC)
 		err = fasync_set(f, fd, flags & FASYNC);
@@ -190,7 +190,7 @@ static long ioctl_any(s32 fd, struct file *f, u32 cmd, u64 arg)
 		break;
 	}
 	}
-	return f->fop && f->fop->ioctl ? f->fop->ioctl(f, cmd, arg) : -ENOTTY;
+	return f->fop->ioctl ? f->fop->ioctl(f, cmd, arg) : -ENOTTY;
 }
 
 SYSCALL3(ioctl, s32, fd, u32, cmd, u64, arg)
@@ -214,7 +214,7 @@ static long sync_fd(s32 fd, bool data_only)
 
 	if (!f)
 		return -EBADF;
-	ret = f->fop && f->fop->fsync ? f->fop->fsync(f, data_only) : -EINVAL;
+	ret = f->fop->fsync ? f->fop->fsync(f, data_only) : -EINVAL;
 	file_put(f);
 	return ret;
 }

@@ -27,6 +27,9 @@ static struct kmem_cache *file_cache;
 
 /* ---- files ---- */
 
+/* Of O_PATH descriptors, of files that nothing can be done with, and of files being opened: fop is never NULL. */
+static const struct file_ops no_fops;
+
 struct file *file_alloc(void)
 {
 	struct file *f;
@@ -37,6 +40,7 @@ struct file *file_alloc(void)
 	if (!f)
 		return NULL;
 	refcount_set(&f->ref, 1);
+	f->fop = &no_fops;
 	mutex_init(&f->pos_lock);
 	spin_lock_init(&f->lock);
 	list_init(&f->epoll_items);
@@ -54,7 +58,7 @@ void file_put(struct file *f)
 	fasync_release(f);
 	if (i && i->flocks)
 		locks_remove_file(f);
-	if (f->fop && f->fop->release && !(f->mode & FMODE_PATH))
+	if (f->fop->release && !(f->mode & FMODE_PATH))
 		f->fop->release(f);
 	if (i && f->mode & FMODE_WRITE && S_ISREG(i->mode))
 		__atomic_fetch_sub(&i->writecount, 1, __ATOMIC_ACQ_REL);
@@ -260,7 +264,7 @@ struct files *files_get(struct files *f)
 
 static void close_file(struct file *f, struct files *owner)
 {
-	if (f->fop && f->fop->flush)
+	if (f->fop->flush)
 		f->fop->flush(f);
 	if (f->inode && f->inode->flocks)
 		locks_remove_posix(f, owner);

@@ -86,10 +86,12 @@ static struct file *open_checked(const struct path *p, u32 flags)
 {
 	struct inode *i = p->dentry->inode;
 	struct file *f = file_alloc();
+	const struct file_ops *none;
 	int err = 0;
 
 	if (!f)
 		return ERR_PTR(-ENOMEM);
+	none = f->fop;
 	f->path = *p;
 	path_get(&f->path);
 	f->inode = i;
@@ -113,16 +115,17 @@ static struct file *open_checked(const struct path *p, u32 flags)
 	} else if (S_ISFIFO(i->mode)) {
 		err = fifo_open(i, f);
 	} else {
-		f->fop = i->fop;
-		if (f->fop && f->fop->open)
+		if (i->fop)
+			f->fop = i->fop;
+		if (f->fop->open)
 			err = f->fop->open(i, f);
 	}
 	if (err) {
-		f->fop = NULL;
+		f->fop = none; /* not opened: nothing to release */
 		goto fail;
 	}
 	f->flags &= ~(u32)O_NOCTTY;
-	if (f->fop && f->fop->llseek)
+	if (f->fop->llseek)
 		f->mode |= FMODE_LSEEK | FMODE_PREAD;
 	if (flags & O_TRUNC) {
 		err = truncate_on_open(f);

@@ -1,0 +1,121 @@
+/* /proc/net/{tcp,tcp6,udp,udp6,sockstat,sockstat6}: see proc(5). */
+#include "base/string.h"
+#include "net/inet/inet.h"
+#include "net/inet/tcp.h"
+#include "net/show.h"
+
+struct table {
+	struct seq *s;
+	u16 family, type;
+	u32 row, width;
+};
+
+/* The words of an address in network order, as the host's integers. */
+static void put_addr(char *out, size_t size, u16 family, const struct in_addr16 *a, u16 port)
+{
+	u32 w[4];
+
+	memcpy(w, a->b, sizeof(w));
+	if (family == AF_INET)
+		ksnprintf(out, size, "%08X:%04X", w[3], port);
+	else
+		ksnprintf(out, size, "%08X%08X%08X%08X:%04X", w[0], w[1], w[2], w[3], port);
+}
+
+static u8 state_of(const struct inet_sock *is)
+{
+	const struct sock *sk = &is->st.sk;
+
+	if (sk->type == SOCK_STREAM)
+		return tcp_state(sk);
+	return is->rport ? TCPS_ESTABLISHED : TCPS_CLOSE;
+}
+
+static u64 rx_queue(struct inet_sock *is)
+{
+	struct sock *sk = &is->st.sk;
+
+	if (sk->state == SS_LISTEN)
+		return sk->nacceptq;
+	return sk->type == SOCK_STREAM ? bq_used(&is->st.rx) : sk->rx_bytes;
+}
+
+static void show_row(struct sock *sk, void *arg)
+{
+	struct inet_sock *is = to_inet(sk);
+	struct table *t = arg;
+	char local[48], remote[48], line[192];
+	bool tcp = t->type == SOCK_STREAM;
+	int n;
+
+	if (sk->type != t->type || sk->dead || !is->lport || (tcp && state_of(is) == TCPS_CLOSE))
+		return;
+	put_addr(local, sizeof(local), t->family, &is->laddr, is->lport);
+	put_addr(remote, sizeof(remote), t->family, &is->raddr, is->rport);
+	n = kscnprintf(line, sizeof(line), "%*u: %s %s %02X %08X:%08X 00:00000000 00000000 %5u        0 %lu %d 0000000000000000",
+		       tcp ? 4 : 5, t->row++, local, remote, state_of(is), (u32)atomic_load(&sk->wmem), (u32)rx_queue(is), sk->uid,
+		       sk->ino, (s32)refcount_read(&sk->ref));
+	if (tcp)
+		n += kscnprintf(line + n, sizeof(line) - (size_t)n, " 100 0 0 10 0");
+	else
+		n += kscnprintf(line + n, sizeof(line) - (size_t)n, " 0");
+	seq_printf(t->s, "%-*s\n", (s32)t->width, line);
+}
+
+void inet_show(struct seq *s, u16 family, u16 type)
+{
+	bool v6 = family == AF_INET6, tcp = type == SOCK_STREAM;
+	struct table t = { s, family, type, 0, v6 ? 0 : tcp ? 149 : 127 };
+	char head[192];
+
+	ksnprintf(head, sizeof(head), "%s%s st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode%s", tcp || v6 ? "  sl  " : "   sl  ",
+		  v6 ? "local_address                         remote_address                       " : "local_address rem_address  ",
+		  tcp ? "" : " ref pointer drops");
+	seq_printf(s, "%-*s\n", (s32)t.width, head);
+	sock_for_each(family, show_row, &t);
+}
+
+/* ---- counts ---- */
+
+struct counts {
+	u32 tcp, udp, mem;
+};
+
+static void count(struct sock *sk, void *arg)
+{
+	struct counts *c = arg;
+
+	if (sk->dead)
+		return;
+	if (sk->type == SOCK_DGRAM)
+		c->udp++;
+	else if (to_inet(sk)->lport)
+		c->tcp++;
+}
+
+static void count_unix(struct sock *sk, void *arg)
+{
+	*(u32 *)arg += !sk->dead;
+}
+
+void inet_show_counts(struct seq *s)
+{
+	struct counts v4 = { 0 }, v6 = { 0 };
+	u32 used = 0;
+
+	sock_for_each(AF_INET, count, &v4);
+	sock_for_each(AF_INET6, count, &v6);
+	sock_for_each(AF_UNIX, count_unix, &used);
+	used += v4.tcp + v4.udp + v6.tcp + v6.udp;
+	seq_printf(s, "sockets: used %u\nTCP: inuse %u orphan 0 tw 0 alloc %u mem 0\nUDP: inuse %u mem 0\n", used, v4.tcp, v4.tcp + v6.tcp,
+		   v4.udp);
+	seq_puts(s, "UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n");
+}
+
+void inet_show_counts6(struct seq *s)
+{
+	struct counts v6 = { 0 };
+
+	sock_for_each(AF_INET6, count, &v6);
+	seq_printf(s, "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n", v6.tcp, v6.udp);
+}

@@ -1,0 +1,12 @@
+/* Tables of sockets for /proc/net: see proc(5). */
+#ifndef NET_SHOW_H
+#define NET_SHOW_H
+
+#include "fs/proc/seq.h"
+
+void inet_show(struct seq *s, u16 family, u16 type); /* tcp, tcp6, udp, udp6 */
+void inet_show_counts(struct seq *s);		     /* sockstat */
+void inet_show_counts6(struct seq *s);		     /* sockstat6 */
+void unix_show(struct seq *s);
+
+#endif
