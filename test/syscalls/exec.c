@@ -85,6 +85,38 @@ static void busy_text(void)
 	EQ(run(path, plain, no_env), 0);
 }
 
+/* A running program is not written over; its interpreter and what it has opened may be. */
+static void busy_while_running(void)
+{
+	char *args[] = { "sleep", "1000", NULL };
+	int p[2], st;
+	char c;
+	pid_t pid;
+
+	put_file("running", "", 0, 0755);
+	EQ(system("cat /bin/sleep >\"$(ls -d /tmp/exec-test-*/running)\""), 0);
+	EQ(pipe2(p, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		execve(in_dir("running"), args, no_env);
+		_exit(1);
+	}
+	close(p[1]);
+	EQ(read(p[0], &c, 1), 0); /* closed by the exec */
+	close(p[0]);
+	FAILS(open(in_dir("running"), O_WRONLY), ETXTBSY);
+	FAILS(open(path, O_RDWR), ETXTBSY);
+	FAILS(truncate(path, 0), ETXTBSY);
+	st = open(path, O_RDONLY);
+	CHECK(st >= 0);
+	close(st);
+	kill(pid, SIGKILL);
+	waitpid(pid, &st, 0);
+	st = open(path, O_WRONLY | O_TRUNC);
+	CHECK(st >= 0);
+	close(st);
+}
+
 static void scripts(void)
 {
 	char text[400], *args[] = { "ignored", "a", "b c", NULL };
@@ -232,6 +264,7 @@ int main(void)
 	CHECK(mkdtemp(dir) != NULL);
 	RUN(errors);
 	RUN(busy_text);
+	RUN(busy_while_running);
 	RUN(scripts);
 	RUN(limits);
 	RUN(descriptors);

@@ -187,12 +187,15 @@ struct file *exec_open(s32 dirfd, const char *path, u32 lookup)
 	err = inode_permission(p.dentry->inode, MAY_EXEC);
 	if (err)
 		goto out;
-	err = -ETXTBSY;
-	if (READ_ONCE(p.dentry->inode->writecount) > 0)
-		goto out;
 	f = file_open_path(&p, O_RDONLY | O_EXEC_INTERNAL);
 	path_put(&p);
-	return f;
+	if (IS_ERR(f))
+		return f;
+	err = file_deny_write(f);
+	if (!err)
+		return f;
+	file_put(f);
+	return ERR_PTR(err);
 out:
 	path_put(&p);
 	return ERR_PTR(err);

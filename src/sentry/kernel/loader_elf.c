@@ -200,8 +200,10 @@ static long load_interp(struct binprm *b, const struct elf_image *img, u64 *base
 			*base += interp->lo;
 		}
 	}
-	if (!IS_ERR(f))
+	if (!IS_ERR(f)) {
+		file_allow_write(f); /* its mapping keeps the file, which may be replaced in place like any library */
 		file_put(f);
+	}
 	if (!IS_ERR(name))
 		kfree(name);
 	kfree(interp);

@@ -47,6 +47,28 @@ struct file *file_alloc(void)
 	return f;
 }
 
+/* While a file is executed nobody opens it for writing or truncates it, and what is being written is not executed:
+ * ETXTBSY of execve(2), open(2), truncate(2). The denial ends with the file, which is not shared yet. */
+int file_deny_write(struct file *f)
+{
+	s32 n = READ_ONCE(f->inode->writecount);
+
+	do
+		if (n > 0)
+			return -ETXTBSY;
+	while (!__atomic_compare_exchange_n(&f->inode->writecount, &n, n - 1, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	f->mode |= FMODE_DENY_WRITE;
+	return 0;
+}
+
+void file_allow_write(struct file *f)
+{
+	if (!(f->mode & FMODE_DENY_WRITE))
+		return;
+	f->mode &= ~(u32)FMODE_DENY_WRITE;
+	__atomic_fetch_add(&f->inode->writecount, 1, __ATOMIC_ACQ_REL);
+}
+
 void file_put(struct file *f)
 {
 	struct inode *i;
@@ -62,6 +84,7 @@ void file_put(struct file *f)
 		f->fop->release(f);
 	if (i && f->mode & FMODE_WRITE && S_ISREG(i->mode))
 		__atomic_fetch_sub(&i->writecount, 1, __ATOMIC_ACQ_REL);
+	file_allow_write(f);
 	if (f->owner)
 		pid_put(f->owner);
 	path_put(&f->path);
