@@ -483,6 +483,71 @@ static void seccomp_trace(void)
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+static void body_filtered(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 33),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { 4, code };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+	raise(SIGUSR2); /* the tracer suspends the filter here */
+	_exit(syscall(SYS_getppid) > 0 ? 0 : 1);
+}
+
+/* PTRACE_O_SUSPEND_SECCOMP: filters sleep as long as the option is set */
+static void suspend_seccomp(void)
+{
+	pid_t pid = traced_child(body_filtered);
+	int status;
+
+	EQ(pt(PTRACE_CONT, pid, 0, 0), 0);
+	EQ(waitpid(pid, &status, 0), pid);
+	EQ(WSTOPSIG(status), SIGUSR2);
+	if (pt(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_SUSPEND_SECCOMP) < 0) {
+		CHECK(errno == EPERM || errno == EINVAL); /* needs CAP_SYS_ADMIN and CONFIG_CHECKPOINT_RESTORE */
+		finish(pid);
+		return;
+	}
+	EQ(pt(PTRACE_CONT, pid, 0, 0), 0);
+	EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void body_stop(void)
+{
+	raise(SIGSTOP);
+}
+
+/* PTRACE_GET_RSEQ_CONFIGURATION: as much as the caller has room for, and how much there is */
+static void rseq_configuration(void)
+{
+	struct {
+		uint64_t pointer;
+		uint32_t size, signature, flags, pad;
+	} conf;
+	pid_t pid = traced_child(body_stop);
+	long n;
+
+	memset(&conf, 0xff, sizeof(conf));
+	n = pt(PTRACE_GET_RSEQ_CONFIGURATION, pid, sizeof(conf), (long)&conf);
+	if (n == -1 && errno == EIO) { /* Linux without CONFIG_RSEQ */
+		finish(pid);
+		return;
+	}
+	EQ(n, 24);
+	EQ(conf.flags, 0);
+	CHECK(!conf.pointer == !conf.size);
+	memset(&conf, 0xff, sizeof(conf));
+	EQ(pt(PTRACE_GET_RSEQ_CONFIGURATION, pid, 8, (long)&conf), 24);
+	EQ(conf.size, 0xffffffff);
+	finish(pid);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -501,5 +566,7 @@ int main(int argc, char **argv)
 	RUN(seize);
 	RUN(tracer_dies);
 	RUN(seccomp_trace);
+	RUN(suspend_seccomp);
+	RUN(rseq_configuration);
 	DONE();
 }

@@ -3,6 +3,7 @@
 
 #include <asm/signal.h>
 #include <asm-generic/siginfo.h>
+#include <linux/capability.h>
 #include <linux/errno.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
@@ -59,7 +60,7 @@ static void notify_tracer(struct task *t, s32 why)
 	const struct k_sigaction *a = &t->tracer->sighand->action[SIGCHLD - 1];
 
 	info.chld.pid = task_tid(t);
-	info.chld.uid = t->cred->uid;
+	info.chld.uid = task_uid(t);
 	info.chld.status = t->exit_code & 0x7f;
 	if (a->handler != K_SIG_IGN && !(a->flags & SA_NOCLDSTOP))
 		send_signal_process_tl(to, SIGCHLD, &info);
@@ -134,7 +135,7 @@ int ptrace_signal(struct task *t, struct sighand *s, int sig, siginfo_t_k *info)
 		*info = (siginfo_t_k){ .si_signo = now, .si_code = SI_USER };
 		if (t->tracer) {
 			info->rt.pid = task_tgid(t->tracer);
-			info->rt.uid = t->tracer->cred->uid;
+			info->rt.uid = task_uid(t->tracer);
 		}
 	}
 	if (sig_in(t->blocked, now)) {
@@ -316,6 +317,12 @@ void ptrace_syscall_exit(struct task *t)
 
 /* ---- attaching ---- */
 
+/* Switching a tracee's filters off is for the privileged who have none themselves. */
+bool ptrace_options_allowed(u64 options)
+{
+	return !(options & PTRACE_O_SUSPEND_SECCOMP) || (capable(CAP_SYS_ADMIN) && !current->seccomp);
+}
+
 long ptrace_traceme(void)
 {
 	struct task *t = current;
@@ -346,6 +353,8 @@ long ptrace_attach(struct task *t, bool seize, u64 options)
 
 	if (seize && (options & ~(u64)PT_OPTIONS))
 		return -EIO;
+	if (seize && !ptrace_options_allowed(options))
+		return -EPERM;
 	if (t->is_kthread || t->proc == current->proc || !may_access_task(t, true))
 		return -EPERM;
 	spin_lock(&tasklist_lock);

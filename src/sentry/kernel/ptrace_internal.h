@@ -8,6 +8,7 @@ struct ptrace_run {
 	bool syscalls, emulate, step;
 };
 long ptrace_traceme(void);
+bool ptrace_options_allowed(u64 options);
 long ptrace_attach(struct task *t, bool seize, u64 options);
 long ptrace_detach(struct task *t, u64 sig);
 long ptrace_resume(struct task *t, const struct ptrace_run *run, u64 sig);

@@ -187,12 +187,23 @@ static long syscall_info(struct task *t, u64 size, u64 udata)
 	return copy_to_user(udata, &i, MIN(size, n)) ? -EFAULT : (long)n;
 }
 
+static long get_rseq(struct task *t, u64 size, u64 udata)
+{
+	const struct ptrace_rseq_configuration conf = { .rseq_abi_pointer = t->rseq_addr,
+							.rseq_abi_size = t->rseq_len,
+							.signature = t->rseq_sig };
+
+	return copy_to_user(udata, &conf, MIN(size, sizeof(conf))) ? -EFAULT : (long)sizeof(conf);
+}
+
 /* ---- the call ---- */
 
 static long set_options(struct task *t, u64 options)
 {
 	if (options & ~(u64)PT_OPTIONS)
 		return -EINVAL;
+	if (!ptrace_options_allowed(options))
+		return -EPERM;
 	t->ptrace_flags = (t->ptrace_flags & ~PT_OPTIONS) | (u32)options;
 	return 0;
 }
@@ -267,6 +278,8 @@ static long request_stopped(struct task *t, s64 request, u64 addr, u64 data)
 		return set_sigmask(t, addr, data);
 	case PTRACE_GET_SYSCALL_INFO:
 		return syscall_info(t, addr, data);
+	case PTRACE_GET_RSEQ_CONFIGURATION:
+		return get_rseq(t, addr, data);
 	case PTRACE_ARCH_PRCTL:
 		return arch_request(t, addr, data);
 	case PTRACE_LISTEN:

@@ -227,10 +227,17 @@ static void check_preempt(struct rq *rq, struct task *t)
 {
 	struct task *curr = rq->curr;
 
-	if (curr->is_idle || (s64)(curr->vruntime - t->vruntime) <= (s64)wake_preempt_tsc)
+	if (curr->is_idle)
 		return;
-	atomic_fetch_or(&curr->flags, TIF_RESCHED);
-	kick_if_in_user(rq);
+	if ((s64)(curr->vruntime - t->vruntime) > (s64)wake_preempt_tsc) {
+		atomic_fetch_or(&curr->flags, TIF_RESCHED);
+		kick_if_in_user(rq);
+		return;
+	}
+	/* It runs alone, without an end to its slice: it has to come by and set one. Pairs with sched_user_enter(). */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!READ_ONCE(rq->slice_armed))
+		kick_if_in_user(rq);
 }
 
 /* t is on no queue and nobody else will put it on one. */
@@ -544,7 +551,8 @@ bool sched_user_enter(struct task *t)
 		arm_slice(rq);
 	timers_program();
 	atomic_store(&rq->in_user, 1); /* before the look at the flags; pairs with resched_task() */
-	if (atomic_load_explicit(&t->flags, memory_order_relaxed) & TIF_EXIT_WORK) {
+	if ((atomic_load_explicit(&t->flags, memory_order_relaxed) & TIF_EXIT_WORK) ||
+	    unlikely(READ_ONCE(rq->nr) && !rq->slice_armed)) {
 		atomic_store_explicit(&rq->in_user, 0, memory_order_relaxed);
 		return false;
 	}

@@ -91,10 +91,22 @@ u32 sigqueue_user_count(u32 uid)
 	return n;
 }
 
+u32 task_uid(struct task *t)
+{
+	u32 uid;
+
+	if (t == current)
+		return t->cred->uid;
+	spin_lock(&t->alloc_lock);
+	uid = t->cred->uid;
+	spin_unlock(&t->alloc_lock);
+	return uid;
+}
+
 static struct sigqueue_entry *sigqueue_alloc(struct task *t, bool override_limit)
 {
 	u64 limit = override_limit ? ~0ull : t->proc->rlim[RLIMIT_SIGPENDING].cur;
-	struct sig_user *u = charge_user(t->cred->uid, limit);
+	struct sig_user *u = charge_user(task_uid(t), limit);
 	struct sigqueue_entry *q;
 
 	if (!u)
@@ -738,7 +750,7 @@ static void exit_siginfo(siginfo_t_k *info, struct process *p)
 
 	*info = (siginfo_t_k){ .si_signo = p->exit_signal };
 	info->chld.pid = p->tgid->nr;
-	info->chld.uid = p->leader->cred->uid;
+	info->chld.uid = task_uid(p->leader);
 	info->chld.utime = (s64)(utime / 10000000);
 	info->chld.stime = (s64)(stime / 10000000);
 	info->chld.status = code & 0x7f ? code & 0x7f : code >> 8 & 0xff;

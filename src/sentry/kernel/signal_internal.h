@@ -48,6 +48,8 @@ void set_current_blocked(sigset64 mask);
 bool sig_from_inside(const siginfo_t_k *info);
 /* Process 1 dies of no signal that another process of the sandbox sent and that it does not handle. */
 bool init_protected(const struct process *p, int sig, const siginfo_t_k *info);
+/* The real user id of any task. */
+u32 task_uid(struct task *t);
 /* The siginfo of the standard kinds. */
 void siginfo_user(siginfo_t_k *info, int sig, s32 code);
 

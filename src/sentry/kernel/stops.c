@@ -166,7 +166,7 @@ void notify_parent_stop(struct process *p, bool continued)
 	if (!parent->leader)
 		return;
 	info.chld.pid = p->tgid->nr;
-	info.chld.uid = p->leader->cred->uid;
+	info.chld.uid = task_uid(p->leader);
 	info.chld.status = continued ? SIGCONT : p->stop_signal & 0x7f;
 	a = &parent->leader->sighand->action[SIGCHLD - 1];
 	if (a->handler != K_SIG_IGN && !(a->flags & SA_NOCLDSTOP))

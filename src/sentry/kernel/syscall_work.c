@@ -1,5 +1,7 @@
 #include "sentry/kernel/syscall_work.h"
 
+#include <linux/ptrace.h>
+
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
@@ -14,11 +16,18 @@ static void call_as_left(struct user_regs *r)
 		r->rax = (u64)syscall_dispatch(r->orig_rax, &args);
 }
 
+static bool filters_allow(struct task *t)
+{
+	if (!(atomic_load(&t->flags) & TIF_SECCOMP) || (t->ptrace_flags & PTRACE_O_SUSPEND_SECCOMP))
+		return true;
+	return seccomp_check(t);
+}
+
 void serve_syscall_observed(struct task *t)
 {
 	bool emulated = atomic_load(&t->flags) & TIF_SYSEMU;
 
-	if (ptrace_syscall_enter(t) && (!(atomic_load(&t->flags) & TIF_SECCOMP) || seccomp_check(t)))
+	if (ptrace_syscall_enter(t) && filters_allow(t))
 		call_as_left(&t->ctx.regs);
 	if (!emulated)
 		ptrace_syscall_exit(t);
