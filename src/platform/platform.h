@@ -18,7 +18,8 @@ struct page;
 
 /* Application addresses live in [USER_MIN, USER_MAX). Above USER_MAX the platform may hide its own page. */
 #define USER_MIN 0x10000ul
-#define USER_MAX (0x00007ffffffff000ul - 0x100000ul)
+#define TASK_SIZE_MAX 0x00007ffffffff000ul /* of Linux: what a base may point to */
+#define USER_MAX (TASK_SIZE_MAX - 0x100000ul)
 
 /* The general registers of a task, laid out as Linux's struct user_regs_struct (PTRACE_GETREGS). */
 struct user_regs {

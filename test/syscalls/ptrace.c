@@ -548,6 +548,46 @@ static void rseq_configuration(void)
 	finish(pid);
 }
 
+static void *fork_a_tracee(void *arg)
+{
+	int status;
+	pid_t pid;
+
+	usleep(20000); /* the leader is gone, most likely */
+	pid = fork();
+	if (!pid) {
+		if (pt(PTRACE_TRACEME, 0, 0, 0))
+			_exit(1);
+		raise(SIGSTOP);
+		usleep(20000);
+		_exit(6);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+		_exit(2);
+	_exit(0); /* which lets the tracee go */
+}
+
+/* TRACEME where the parent's leader is dead: another thread traces, and what it leaves can still be waited for. */
+static void parent_without_leader(void)
+{
+	int status;
+	pthread_t t;
+	pid_t pid;
+
+	EQ(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+	pid = fork();
+	if (!pid) {
+		pthread_create(&t, NULL, fork_a_tracee, NULL);
+		syscall(SYS_exit, 0);
+	}
+	EQ(waitpid(pid, &status, 0), pid);
+	EQ(status, 0);
+	pid = waitpid(-1, &status, 0);
+	CHECK(pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 6);
+	FAILS(waitpid(-1, &status, 0), ECHILD);
+	EQ(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -568,5 +608,6 @@ int main(int argc, char **argv)
 	RUN(seccomp_trace);
 	RUN(suspend_seccomp);
 	RUN(rseq_configuration);
+	RUN(parent_without_leader);
 	DONE();
 }

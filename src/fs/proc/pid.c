@@ -352,7 +352,7 @@ static int exe_get_link(struct inode *inode, struct path *out)
 			err = 0;
 		}
 		up_read(&mm->lock);
-		mm_put(mm);
+		mm_users_put(mm);
 	}
 	if (t)
 		task_put(t);

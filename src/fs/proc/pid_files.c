@@ -151,7 +151,7 @@ static int show_stat(struct seq *s, struct inode *inode, bool whole)
 		   mm ? mm->arg_start : 0, mm ? mm->arg_end : 0, mm ? mm->env_start : 0, mm ? mm->env_end : 0,
 		   n.state == 'Z' ? t->exit_code : 0);
 	if (mm)
-		mm_put(mm);
+		mm_users_put(mm);
 	task_put(t);
 	return 0;
 }
@@ -196,7 +196,7 @@ static int show_status(struct seq *s, struct inode *inode)
 	mm = task_get_mm(t);
 	if (mm) {
 		status_memory(s, mm);
-		mm_put(mm);
+		mm_users_put(mm);
 	}
 	seq_printf(s,
 		   "CoreDumping:\t0\nTHP_enabled:\t0\nThreads:\t%u\nSigQ:\t0/%lu\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n"
@@ -223,7 +223,7 @@ static int with_mm(struct seq *s, struct inode *inode, void (*fn)(struct seq *s,
 	mm = task_get_mm(t);
 	if (mm) {
 		fn(s, mm);
-		mm_put(mm);
+		mm_users_put(mm);
 	}
 	task_put(t);
 	return 0;
@@ -510,7 +510,7 @@ static long mem_io(struct file *file, struct iov_iter *it, u64 *pos, bool write)
 	}
 	kfree(buf);
 	if (mm)
-		mm_put(mm);
+		mm_users_put(mm);
 	if (t)
 		task_put(t);
 	return done ? done : n == -EFAULT ? -EIO : n;

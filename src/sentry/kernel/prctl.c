@@ -220,7 +220,7 @@ SYSCALL2(arch_prctl, s32, op, u64, addr)
 	switch (op) {
 	case ARCH_SET_FS:
 	case ARCH_SET_GS:
-		if (addr >= USER_MAX)
+		if (addr >= TASK_SIZE_MAX)
 			return -EPERM;
 		*(op == ARCH_SET_FS ? &ctx->regs.fs_base : &ctx->regs.gs_base) = addr;
 		ctx->regs_dirty = true;

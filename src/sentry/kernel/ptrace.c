@@ -233,9 +233,7 @@ void ptrace_exec(struct task *t, s32 old_tid)
 
 void ptrace_exit_tracer(struct task *t)
 {
-	if (list_empty(&t->ptraced))
-		return;
-	spin_lock(&tasklist_lock);
+	spin_lock(&tasklist_lock); /* also before the first look: a child may just be asking for this tracer */
 	while (!list_empty(&t->ptraced)) {
 		struct task *child = list_first(&t->ptraced, struct task, ptrace_node);
 
@@ -323,14 +321,27 @@ bool ptrace_options_allowed(u64 options)
 	return !(options & PTRACE_O_SUSPEND_SECCOMP) || (capable(CAP_SYS_ADMIN) && !current->seccomp);
 }
 
+/* A thread of the parent that will let its tracees go when it dies; NULL when all have done so. tasklist_lock held. */
+static struct task *living_thread(const struct process *p)
+{
+	struct task *t;
+
+	list_for_each(t, &p->threads, thread_node)
+		if (!(atomic_load(&t->flags) & TIF_EXITING))
+			return t;
+	return NULL;
+}
+
 long ptrace_traceme(void)
 {
-	struct task *t = current;
+	struct task *t = current, *tracer;
 	long err = -EPERM;
 
 	spin_lock(&tasklist_lock);
-	if (!t->tracer && t->proc->parent->leader && t->proc->parent != &kernel_process) {
-		ptrace_link(t, t->proc->parent->leader, 0);
+	if (!t->tracer && t->proc->parent != &kernel_process) {
+		tracer = living_thread(t->proc->parent);
+		if (tracer)
+			ptrace_link(t, tracer, 0);
 		err = 0;
 	}
 	spin_unlock(&tasklist_lock);

@@ -37,7 +37,7 @@ static long set_reg(struct task *t, u64 off, u64 val)
 	case REG(fs_base):
 	case REG(gs_base):
 	case REG(rip):
-		if (val >= USER_MAX)
+		if (val >= TASK_SIZE_MAX)
 			return -EIO;
 		break;
 	case REG(eflags):

@@ -246,7 +246,7 @@ void process_put(struct process *p);
 static inline s32 task_tid(const struct task *t) { return t->pid->nr; }
 s32 task_tgid(const struct task *t);
 s32 task_ppid(const struct task *t);
-struct mm *task_get_mm(struct task *t); /* reference or NULL */
+struct mm *task_get_mm(struct task *t); /* for mm_users_put(), or NULL */
 
 /* sched.c */
 void sched_init(u32 ncpus);

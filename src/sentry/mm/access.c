@@ -134,7 +134,7 @@ static long process_vm_rw(s32 pid, u64 ulocal, u64 nlocal, u64 uremote, u64 nrem
 		ret = remote_mm(pid, &mm);
 	if (!ret) {
 		ret = copy_remote(mm, remote, nremote, &local, write);
-		mm_put(mm);
+		mm_users_put(mm);
 	}
 	kfree(remote);
 out:

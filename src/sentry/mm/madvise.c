@@ -342,7 +342,7 @@ SYSCALL5(process_madvise, s32, pidfd, u64, uvec, u64, nr, s32, advice, u64, flag
 			if (!err)
 				done += (long)it.iov[i].len;
 		}
-		mm_put(mm);
+		mm_users_put(mm);
 		task_put(task);
 	}
 	if (storage != fast)
@@ -364,7 +364,7 @@ SYSCALL2(process_mrelease, s32, pidfd, u64, flags)
 		return PTR_ERR(task);
 	if (!(task->proc->flags & PROC_GROUP_EXIT))
 		err = -EINVAL;
-	mm_put(mm);
+	mm_users_put(mm);
 	task_put(task);
 	return err;
 }

@@ -62,8 +62,8 @@ void vfree_pages(void *p, size_t bytes);
 
 /* ---- address spaces ---- */
 struct mm {
-	refcount_t ref;	  /* objects: tasks plus temporary holders (task_get_mm) */
-	_Atomic u32 users; /* tasks; at zero the VMAs go away */
+	refcount_t ref;	  /* the structure: users, and what only remembers it (userfaultfd) */
+	_Atomic u32 users; /* tasks, and who has task_get_mm(); at zero the VMAs go away */
 	struct rwsem lock; /* VMAs, page tables, the fields below */
 	spinlock_t pt_lock;  /* page-table entries; see pagetable.h */
 	struct rb_root vmas; /* by address, augmented by the largest gap below */

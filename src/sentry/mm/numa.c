@@ -170,7 +170,7 @@ SYSCALL4(migrate_pages, s32, pid, u64, maxnode, u64, uold, u64, unew)
 		err = target_mm(pid, &mm);
 	if (err)
 		return err;
-	mm_put(mm);
+	mm_users_put(mm);
 	return new & ~1ull || !new ? -EINVAL : 0; /* nothing can be elsewhere */
 }
 
@@ -218,6 +218,6 @@ SYSCALL6(move_pages, s32, pid, u64, n, u64, upages, u64, unodes, u64, ustatus, u
 			err = -EFAULT;
 	}
 	if (mm)
-		mm_put(mm);
+		mm_users_put(mm);
 	return err;
 }

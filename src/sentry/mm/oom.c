@@ -27,12 +27,15 @@ static struct task *choose_victim(void)
 
 	for (s32 nr = next_tgid(1); nr > 0; nr = next_tgid(nr + 1)) {
 		struct task *t = find_task_get(nr);
-		struct mm *mm = t ? task_get_mm(t) : NULL;
-		s64 score = mm ? oom_badness(t->proc, mm) : 0;
-		bool dying = mm && (t->proc->flags & PROC_GROUP_EXIT);
+		s64 score = 0;
+		bool dying = false;
 
-		if (mm)
-			mm_put(mm);
+		if (t) { /* a look without a reference: to drop the last one here would unmap, and somebody waits for memory */
+			spin_lock(&t->alloc_lock);
+			score = t->mm ? oom_badness(t->proc, t->mm) : 0;
+			dying = t->mm && (t->proc->flags & PROC_GROUP_EXIT);
+			spin_unlock(&t->alloc_lock);
+		}
 		if (score > most || dying) {
 			if (victim)
 				task_put(victim);
@@ -50,7 +53,7 @@ static struct task *choose_victim(void)
 	return victim;
 }
 
-static void log_victim(struct task *t, struct mm *mm)
+static void log_victim(const struct task *t, const struct mm *mm)
 {
 	klog(LOG_ERR,
 	     "Out of memory: Killed process %d (%s) total-vm:%lukB, anon-rss:%ldkB, file-rss:%ldkB, shmem-rss:%ldkB, UID:%u "
@@ -62,17 +65,15 @@ static void log_victim(struct task *t, struct mm *mm)
 void oom_kill(void)
 {
 	struct task *victim = choose_victim();
-	struct mm *mm;
 
 	if (!victim) {
 		sched_yield_current();
 		return;
 	}
-	mm = task_get_mm(victim);
-	if (mm) {
-		log_victim(victim, mm);
-		mm_put(mm);
-	}
+	spin_lock(&victim->alloc_lock);
+	if (victim->mm)
+		log_victim(victim, victim->mm);
+	spin_unlock(&victim->alloc_lock);
 	send_signal_process(victim->proc, SIGKILL, SEND_SIG_PRIV);
 	task_put(victim);
 }
