@@ -588,6 +588,33 @@ static void parent_without_leader(void)
 	EQ(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
 }
 
+/* A dead child that a stranger traces: once the tracer has waited, nobody has to, if the parent ignores SIGCHLD. */
+static void tracee_of_an_indifferent_parent(void)
+{
+	int status, p[2];
+	char c = 1;
+	pid_t pid, tracer;
+
+	EQ(pipe(p), 0);
+	signal(SIGCHLD, SIG_IGN);
+	pid = fork();
+	if (!pid) {
+		read(p[0], &c, 1);
+		_exit(3);
+	}
+	tracer = fork();
+	if (!tracer) {
+		if (pt(PTRACE_SEIZE, pid, 0, 0) || write(p[1], &c, 1) != 1 || waitpid(pid, &status, 0) != pid || status != 3 << 8)
+			_exit(1);
+		_exit(0);
+	}
+	FAILS(waitpid(-1, &status, 0), ECHILD);
+	FAILS(kill(pid, 0), ESRCH);
+	signal(SIGCHLD, SIG_DFL);
+	close(p[0]);
+	close(p[1]);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -609,5 +636,6 @@ int main(int argc, char **argv)
 	RUN(suspend_seccomp);
 	RUN(rseq_configuration);
 	RUN(parent_without_leader);
+	RUN(tracee_of_an_indifferent_parent);
 	DONE();
 }

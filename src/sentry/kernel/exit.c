@@ -89,8 +89,7 @@ static void send_pdeath_signals(struct process *p)
 			send_signal_task(t, t->pdeath_signal, SEND_SIG_NOINFO);
 }
 
-/* Zombies that nobody will wait for go onto `dead`, to be put without the lock. */
-static void reap_if_ignored(struct process *p, struct list_head *dead)
+void reap_if_ignored(struct process *p, struct list_head *dead)
 {
 	if (!parent_ignores_sigchld(p))
 		return;
@@ -116,7 +115,7 @@ static void reparent_children(struct process *p, struct list_head *dead)
 	}
 }
 
-static void put_dead(struct list_head *dead)
+void put_dead(struct list_head *dead)
 {
 	struct process *p, *tmp;
 

@@ -13,6 +13,7 @@
 #include "sentry/kernel/signal_internal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_access.h"
+#include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
 
 /* ---- links; tasklist_lock held ---- */
@@ -233,6 +234,8 @@ void ptrace_exec(struct task *t, s32 old_tid)
 
 void ptrace_exit_tracer(struct task *t)
 {
+	LIST_HEAD(dead);
+
 	spin_lock(&tasklist_lock); /* also before the first look: a child may just be asking for this tracer */
 	while (!list_empty(&t->ptraced)) {
 		struct task *child = list_first(&t->ptraced, struct task, ptrace_node);
@@ -240,11 +243,12 @@ void ptrace_exit_tracer(struct task *t)
 		if (child->ptrace_flags & PTRACE_O_EXITKILL)
 			send_signal_task(child, SIGKILL, SEND_SIG_PRIV);
 		if (child->jobctl & JOBCTL_PTRACE_ZOMBIE)
-			ptrace_release_zombie(child);
+			ptrace_release_zombie(child, &dead);
 		else
 			ptrace_untrace(child);
 	}
 	spin_unlock(&tasklist_lock);
+	put_dead(&dead);
 }
 
 /* ---- death of a tracee; tasklist_lock held ---- */
@@ -265,16 +269,16 @@ bool ptrace_delays_exit(struct task *t)
 }
 
 /* Reported or given up: a dead leader's process is now its real parent's affair. */
-void ptrace_release_zombie(struct task *t)
+void ptrace_release_zombie(struct task *t, struct list_head *dead)
 {
 	struct process *p = t->proc;
 
 	t->jobctl &= ~JOBCTL_PTRACE_ZOMBIE;
 	ptrace_unlink(t);
-	if (t == p->leader)
+	if (t == p->leader || (--p->traced_dead == 0 && (p->flags & PROC_ZOMBIE) && !ptrace_delays_exit(p->leader))) {
 		notify_parent_exit(p);
-	else if (--p->traced_dead == 0 && (p->flags & PROC_ZOMBIE) && !ptrace_delays_exit(p->leader))
-		notify_parent_exit(p);
+		reap_if_ignored(p, dead);
+	}
 	task_put(t);
 }
 

@@ -46,7 +46,8 @@ void ptrace_untrace(struct task *t);
 /* t has died, out of its group already unless it led it. True: its tracer is to hear of it by wait4 first; then the real
  * parent of a leader is not told yet, and t stays until ptrace_release_zombie(). */
 bool ptrace_delays_exit(struct task *t);
-void ptrace_release_zombie(struct task *t);
+/* A process that nobody will wait for goes onto `dead`, for put_dead(). */
+void ptrace_release_zombie(struct task *t, struct list_head *dead);
 
 /* ---- system calls: entry.c, when TIF_SYSCALL_TRACE or TIF_SYSEMU is set ---- */
 /* Report the entry. False: do not run the call. */

@@ -40,6 +40,9 @@ struct task *fork_init_task(void (*fn)(void *), void *arg);
 /* ---- exit.c ---- */
 void leave_mm(struct task *t);		  /* exit and exec, before current->mm goes */
 void process_release(struct process *p);  /* after process_unlink() and detach_task(p->leader), without locks */
+/* A zombie that nobody will wait for goes onto `dead`, to be put without tasklist_lock. */
+void reap_if_ignored(struct process *p, struct list_head *dead);
+void put_dead(struct list_head *dead);
 bool pgrp_has_stopped(struct pid *pgrp);  /* takes tasklist_lock */
 
 /* ---- accounting ---- */

@@ -149,7 +149,7 @@ static bool eligible_tracee(const struct wait_query *q, const struct task *t)
 	return q->which == P_ALL || q->pid == (q->which == P_PID ? t->pid : t->proc->pgid);
 }
 
-static bool wait_traced_exit(const struct wait_query *q, struct task *t, struct wait_result *r)
+static bool wait_traced_exit(const struct wait_query *q, struct task *t, struct wait_result *r, struct list_head *dead)
 {
 	if (!(q->options & WEXITED) || !(t->jobctl & JOBCTL_PTRACE_ZOMBIE))
 		return false;
@@ -164,7 +164,7 @@ static bool wait_traced_exit(const struct wait_query *q, struct task *t, struct 
 		r->status = status;
 	}
 	if (!(q->options & WNOWAIT))
-		ptrace_release_zombie(t);
+		ptrace_release_zombie(t, dead);
 	return true;
 }
 
@@ -189,7 +189,7 @@ static bool wait_traced_stop(const struct wait_query *q, struct task *t, struct 
 }
 
 /* As scan(), over what the threads of this process trace. */
-static long scan_tracees(const struct wait_query *q, struct wait_result *r)
+static long scan_tracees(const struct wait_query *q, struct wait_result *r, struct list_head *dead)
 {
 	struct task *me, *t;
 	long ret = -ECHILD;
@@ -201,7 +201,7 @@ static long scan_tracees(const struct wait_query *q, struct wait_result *r)
 			if (!eligible_tracee(q, t))
 				continue;
 			ret = 0;
-			if (wait_traced_exit(q, t, r) || wait_traced_stop(q, t, r))
+			if (wait_traced_exit(q, t, r, dead) || wait_traced_stop(q, t, r))
 				return 1;
 		}
 	}
@@ -235,18 +235,20 @@ static long scan(const struct wait_query *q, struct wait_result *r, struct proce
 static long scan_locked(const struct wait_query *q, struct wait_result *r)
 {
 	struct process *reaped = NULL;
+	LIST_HEAD(dead);
 	long ret;
 
 	spin_lock(&tasklist_lock);
 	ret = scan(q, r, &reaped);
 	if (ret <= 0) {
-		long traced = scan_tracees(q, r);
+		long traced = scan_tracees(q, r, &dead);
 
 		ret = traced == -ECHILD ? ret : traced;
 	}
 	spin_unlock(&tasklist_lock);
 	if (reaped)
 		process_release(reaped);
+	put_dead(&dead);
 	return ret;
 }
 
