@@ -132,6 +132,7 @@ static void busy_while_running(void)
 	close(p[0]);
 	FAILS(open(in_dir("running"), O_WRONLY), ETXTBSY);
 	FAILS(open(path, O_RDWR), ETXTBSY);
+	FAILS(open(path, O_RDONLY | O_TRUNC), ETXTBSY);
 	FAILS(truncate(path, 0), ETXTBSY);
 	st = open(path, O_RDONLY);
 	CHECK(st >= 0);

@@ -77,8 +77,16 @@ static int take_write(struct inode *i)
 static int truncate_on_open(struct file *f)
 {
 	struct iattr a = { .valid = ATTR_SIZE | ATTR_MTIME | ATTR_FORCE, .size = 0, .file = f };
+	int err;
 
-	return S_ISREG(f->inode->mode) ? notify_change(f->path.dentry, &a) : 0;
+	if (!S_ISREG(f->inode->mode))
+		return 0;
+	err = take_write(f->inode); /* O_RDONLY | O_TRUNC writes, too */
+	if (err)
+		return err;
+	err = notify_change(f->path.dentry, &a);
+	__atomic_fetch_sub(&f->inode->writecount, 1, __ATOMIC_ACQ_REL);
+	return err;
 }
 
 /* Make the open file for a path whose permissions are checked already. */
