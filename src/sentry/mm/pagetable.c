@@ -15,12 +15,25 @@ static struct page *table_page(const u64 *table)
 	return pa_to_page(va_to_pa((const void *)((u64)table & PAGE_MASK)));
 }
 
+/*
+ * Clear a new table by stores of the sentry, not by memset() (which the host may do for it) nor by trusting that a fresh frame reads as
+ * zero. A KVM without nested paging keeps shadows of tables, found by their frame, and learns of changes from the guest's stores
+ * alone: a frame that was a table before, and was wiped behind KVM's back, would still lead to the pages of its old owner.
+ */
+static void table_clear(u64 *table)
+{
+	u64 n = PT_ENTRIES;
+
+	__asm__ volatile("rep stosq" : "+D"(table), "+c"(n) : "a"(0) : "memory");
+}
+
 static u64 *table_alloc(void)
 {
-	struct page *page = frame_alloc(0, FRAME_ZERO);
+	struct page *page = frame_alloc(0, 0);
 
 	if (!page)
 		return NULL;
+	table_clear(page_to_va(page));
 	page->index = 0;
 	atomic_fetch_add_explicit(&table_pages, 1, memory_order_relaxed);
 	return page_to_va(page);
