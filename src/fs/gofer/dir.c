@@ -131,35 +131,22 @@ static struct listing *fetch(struct inode *dir)
 
 static int lookup_remote(struct inode *dir, struct dentry *d)
 {
-	struct gofer_walked *w;
+	struct gofer_walked w;
 	struct inode *i = NULL;
-	struct rpc r;
-	u16 len = (u16)d->name_len;
 	u64 node;
 	int err = gofer_node(dir, &node);
 
 	if (!err)
-		err = rpc_begin(&r, GOFER_WALK, node, 0);
-	if (err)
-		return err;
-	r.req->walk.nnames = 1;
-	rpc_add(&r, &len, sizeof(len));
-	rpc_add(&r, d->name, len);
-	err = rpc_call(&r);
-	w = (struct gofer_walked *)(r.rep + 1);
-	if (!err && r.rep->walk.ndone == 1) {
-		i = gofer_new_inode(dir->sb, w->node, &w->attr, dir, d->name, d->name_len);
+		err = gofer_walk_one(node, d->name, d->name_len, &w);
+	if (!err) {
+		i = gofer_new_inode(dir->sb, w.node, &w.attr, dir, d->name, d->name_len);
 		if (!i)
-			err = -ENOMEM;
-	} else if (!err) {
-		err = r.rep->walk.stop_errno;
+			return -ENOMEM;
+	} else if (err != -ENOENT) {
+		return err;
 	}
-	rpc_end(&r);
-	if (err == -ENOENT)
-		err = 0;
-	if (!err)
-		d_set_inode(d, i);
-	return err;
+	d_set_inode(d, i);
+	return 0;
 }
 
 static int gofer_lookup(struct inode *dir, struct dentry *d)
@@ -167,9 +154,12 @@ static int gofer_lookup(struct inode *dir, struct dentry *d)
 	struct gnode *g = gnode_of(dir);
 	struct gofer_dirent *e;
 	struct inode *i;
+	int err;
 
 	if (d->name_len > NAME_MAX)
 		return -ENAMETOOLONG;
+	if (gofer_take_ahead(dir, d, &err))
+		return err;
 	if (!g->listing)
 		return lookup_remote(dir, d);
 	e = find(g->listing, d->name, d->name_len);
@@ -235,7 +225,7 @@ static int gofer_iterate(struct file *f, struct dir_context *ctx)
 	while (ctx->pos - 2 < l->used) {
 		struct gofer_dirent *d = record_at(l, ctx->pos - 2);
 
-		if (!ctx->emit(ctx, d->name, d->name_len, ctx->pos + d->reclen, d->attr.ino ? d->attr.ino : 1, d->type))
+		if (!ctx->emit(ctx, d->name, d->name_len, ctx->pos + d->reclen, gofer_ino(f->inode->sb, &d->attr), d->type))
 			return 0;
 		ctx->pos += d->reclen;
 	}
@@ -397,10 +387,14 @@ static int gofer_rename(struct inode *from_dir, struct dentry *from, struct inod
 	return err;
 }
 
-const struct inode_ops gofer_dir_iops = {
-	.lookup = gofer_lookup, .create = gofer_create, .mkdir = gofer_mkdir, .mknod = gofer_mknod, .symlink = gofer_symlink,
-	.link = gofer_link, .unlink = gofer_unlink, .rmdir = gofer_rmdir, .rename = gofer_rename, .setattr = gofer_setattr,
-};
+static int gofer_dir_fsync(struct file *f, bool data_only) { return 0; }
+
+#define DIR_OPS                                                                         \
+	.lookup = gofer_lookup, .create = gofer_create, .mkdir = gofer_mkdir, .mknod = gofer_mknod, .symlink = gofer_symlink, \
+	.link = gofer_link, .unlink = gofer_unlink, .rmdir = gofer_rmdir, .rename = gofer_rename, .setattr = gofer_setattr, \
+	.getxattr = gofer_getxattr, .setxattr = gofer_setxattr, .listxattr = gofer_listxattr, .removexattr = gofer_removexattr
+const struct inode_ops gofer_dir_iops = { DIR_OPS, .prefetch = gofer_prefetch };
+const struct inode_ops gofer_rw_dir_iops = { DIR_OPS, .revalidate = gofer_revalidate, .getattr = gofer_getattr };
 const struct file_ops gofer_dir_fops = {
-	.release = gofer_dir_release, .iterate = gofer_iterate, .llseek = gofer_dir_llseek,
+	.release = gofer_dir_release, .iterate = gofer_iterate, .llseek = gofer_dir_llseek, .fsync = gofer_dir_fsync,
 };

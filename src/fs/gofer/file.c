@@ -232,10 +232,21 @@ const struct mapping_ops gofer_mapping_ops = { .read_pages = read_pages, .write_
 
 /* ---- operations ---- */
 
+/* At the end of a file that others write: is there more by now? */
+static bool grew(struct inode *i, u64 pos)
+{
+	struct kstat st = { 0 };
+
+	return !gsuper_of(i)->readonly && !gofer_getattr(i, &st) && READ_ONCE(i->size) > pos;
+}
+
 static long gofer_read(struct file *f, struct iov_iter *to, u64 *pos)
 {
-	long n = mapping_read(f->inode->mapping, *pos, to, READ_ONCE(f->inode->size));
+	struct inode *i = f->inode;
+	long n = mapping_read(i->mapping, *pos, to, READ_ONCE(i->size));
 
+	if (!n && to->count && grew(i, *pos))
+		n = mapping_read(i->mapping, *pos, to, READ_ONCE(i->size));
 	if (n > 0)
 		*pos += (u64)n;
 	return n;
@@ -397,34 +408,14 @@ static char *gofer_readlink(struct inode *i)
 	return text;
 }
 
-static long gofer_getxattr(struct inode *i, const char *name, void *buf, size_t size)
-{
-	struct rpc r;
-	u64 node;
-	long ret;
-	int err = gofer_node(i, &node);
-
-	if (!err)
-		err = rpc_begin(&r, GOFER_GETXATTR, node, 2 * PAGE_SIZE + size);
-	if (err)
-		return err;
-	r.req->xattr.name_len = (u32)strlen(name);
-	r.req->xattr.size = (u32)size;
-	rpc_add(&r, name, strlen(name));
-	ret = rpc_call(&r);
-	if (!ret) {
-		ret = (long)r.rep->data.size;
-		if (size && (u64)ret > MIN(size, r.rep->len - sizeof(*r.rep)))
-			ret = -ERANGE;
-		else if (size)
-			memcpy(buf, r.rep + 1, (size_t)ret);
-	}
-	rpc_end(&r);
-	return ret;
-}
-
-const struct inode_ops gofer_file_iops = { .setattr = gofer_setattr, .getxattr = gofer_getxattr };
-const struct inode_ops gofer_link_iops = { .readlink = gofer_readlink, .setattr = gofer_setattr };
+#define COMMON                                                                          \
+	.setattr = gofer_setattr, .getxattr = gofer_getxattr, .setxattr = gofer_setxattr, .listxattr = gofer_listxattr, \
+	.removexattr = gofer_removexattr
+#define SHARED .revalidate = gofer_revalidate, .getattr = gofer_getattr
+const struct inode_ops gofer_file_iops = { COMMON };
+const struct inode_ops gofer_link_iops = { .readlink = gofer_readlink, COMMON };
+const struct inode_ops gofer_rw_file_iops = { COMMON, SHARED };
+const struct inode_ops gofer_rw_link_iops = { .readlink = gofer_readlink, COMMON, SHARED };
 const struct file_ops gofer_file_fops = {
 	.read = gofer_read, .write = gofer_write, .llseek = generic_file_llseek, .mmap = gofer_mmap, .fsync = gofer_fsync,
 	.flush = gofer_flush, .fallocate = gofer_fallocate,

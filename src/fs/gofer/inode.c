@@ -23,6 +23,28 @@ void gofer_apply_attr(struct inode *i, const struct gofer_attr *a)
 	i->btime = (struct timespec_k){ a->btime_s, a->btime_ns };
 }
 
+/* Numbers of several host file systems in one tree: the device keeps them apart. */
+u64 gofer_ino(struct super_block *sb, const struct gofer_attr *a)
+{
+	u64 root = ((struct gsuper *)sb->priv)->dev;
+
+	return a->dev == root || !a->dev ? a->ino : a->ino ^ (a->dev * 0x9e3779b97f4a7c15ull & 0x00ff000000000000ull);
+}
+
+static void set_ops(struct inode *i, bool readonly)
+{
+	if (S_ISDIR(i->mode)) {
+		i->iop = readonly ? &gofer_dir_iops : &gofer_rw_dir_iops;
+		i->fop = &gofer_dir_fops;
+	} else if (S_ISLNK(i->mode)) {
+		i->iop = readonly ? &gofer_link_iops : &gofer_rw_link_iops;
+	} else {
+		i->iop = readonly ? &gofer_file_iops : &gofer_rw_file_iops;
+		if (S_ISREG(i->mode))
+			i->fop = &gofer_file_fops;
+	}
+}
+
 struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gofer_attr *a, struct inode *parent, const char *name,
 			      u32 len)
 {
@@ -40,19 +62,17 @@ struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gof
 	mutex_init(&g->open_lock);
 	list_init(&g->lru);
 	gofer_apply_attr(i, a);
-	/* Numbers of several host file systems in one tree: the device keeps them apart. */
-	i->ino = a->ino ^ (a->dev * 0x9e3779b97f4a7c15ull & 0x0000ff0000000000ull);
-	if (S_ISDIR(i->mode)) {
-		i->iop = &gofer_dir_iops;
-		i->fop = &gofer_dir_fops;
-	} else if (S_ISLNK(i->mode)) {
-		i->iop = &gofer_link_iops;
-	} else {
-		i->iop = &gofer_file_iops;
+	g->host_ino = a->ino;
+	g->host_dev = a->dev;
+	g->checked_ns = clock_mono_ns();
+	g->host_mtime = i->mtime;
+	g->host_size = a->size;
+	i->ino = gofer_ino(sb, a);
+	set_ops(i, gsuper_of(i)->readonly);
+	if (!S_ISDIR(i->mode) && !S_ISLNK(i->mode)) {
 		if (S_ISREG(i->mode)) {
 			mapping_init(&g->mapping, i, &gofer_mapping_ops);
 			i->mapping = &g->mapping;
-			i->fop = &gofer_file_fops;
 		}
 	}
 	if (parent) {
@@ -66,33 +86,41 @@ struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gof
 	return i;
 }
 
+int gofer_walk_one(u64 dir, const char *name, u32 len, struct gofer_walked *out)
+{
+	u16 n = (u16)len;
+	struct rpc r;
+	int err = rpc_begin(&r, GOFER_WALK, dir, 0);
+
+	if (err)
+		return err;
+	r.req->walk.nnames = 1;
+	rpc_add(&r, &n, sizeof(n));
+	rpc_add(&r, name, len);
+	err = rpc_call(&r);
+	if (!err && r.rep->walk.ndone == 1)
+		*out = *(struct gofer_walked *)(r.rep + 1);
+	else if (!err)
+		err = r.rep->walk.stop_errno ? r.rep->walk.stop_errno : -ENOENT;
+	rpc_end(&r);
+	return err;
+}
+
 /* Ask for the node of i, whose parent's is known. */
-static int walk_one(struct inode *i)
+static int find_node(struct inode *i)
 {
 	struct gnode *g = gnode_of(i);
-	struct gofer_walked *w;
-	u16 len = (u16)strlen(g->name);
-	struct rpc r;
+	struct gofer_walked w;
 	int err = 0;
 
 	mutex_lock(&g->open_lock);
-	if (!g->node)
-		err = rpc_begin(&r, GOFER_WALK, gnode_of(g->parent)->node, 0);
-	if (err || g->node)
-		goto out;
-	r.req->walk.nnames = 1;
-	rpc_add(&r, &len, sizeof(len));
-	rpc_add(&r, g->name, len);
-	err = rpc_call(&r);
-	w = (struct gofer_walked *)(r.rep + 1);
-	if (!err && r.rep->walk.ndone != 1)
-		err = r.rep->walk.stop_errno ? r.rep->walk.stop_errno : -ESTALE;
-	if (!err)
-		WRITE_ONCE(g->node, w->node);
-	rpc_end(&r);
-out:
+	if (!g->node) {
+		err = gofer_walk_one(gnode_of(g->parent)->node, g->name, (u32)strlen(g->name), &w);
+		if (!err)
+			WRITE_ONCE(g->node, w.node);
+	}
 	mutex_unlock(&g->open_lock);
-	return err;
+	return err == -ENOENT ? -ESTALE : err;
 }
 
 int gofer_node(struct inode *i, u64 *node)
@@ -104,10 +132,85 @@ int gofer_node(struct inode *i, u64 *node)
 
 		while (!READ_ONCE(gnode_of(gnode_of(top)->parent)->node))
 			top = gnode_of(top)->parent;
-		err = walk_one(top);
+		err = find_node(top);
 	}
 	*node = READ_ONCE(gnode_of(i)->node);
 	return err;
+}
+
+/* ---- trees that others change ---- */
+
+#define FRESH_NS (5 * NSEC_PER_MSEC) /* what was asked for so recently holds */
+
+void gofer_refresh(struct inode *i, const struct gofer_attr *a)
+{
+	struct gnode *g = gnode_of(i);
+	bool changed = a->mtime_s != g->host_mtime.sec || a->mtime_ns != g->host_mtime.nsec || a->size != g->host_size;
+
+	g->checked_ns = clock_mono_ns();
+	if (S_ISREG(i->mode) && i->mapping->nr_dirty)
+		return; /* ours is newer */
+	mutex_lock(&i->lock);
+	gofer_apply_attr(i, a);
+	g->host_mtime = i->mtime;
+	g->host_size = a->size;
+	if (changed && S_ISREG(i->mode))
+		mapping_truncate(i->mapping, 0);
+	mutex_unlock(&i->lock);
+}
+
+bool gofer_revalidate(struct dentry *d)
+{
+	struct inode *i = d->inode;
+	struct gnode *g;
+	struct gofer_walked w;
+	u64 parent;
+
+	if (!i)
+		return false; /* another may have made it */
+	g = gnode_of(i);
+	if (!g->parent || clock_mono_ns() - g->checked_ns < FRESH_NS)
+		return true;
+	if (gofer_node(d->parent->inode, &parent) || gofer_walk_one(parent, d->name, d->name_len, &w))
+		return false;
+	if (g->node != w.node)
+		rpc_forget(w.node);
+	if (w.attr.ino != g->host_ino || w.attr.dev != g->host_dev || (w.attr.mode & S_IFMT) != (i->mode & S_IFMT))
+		return false;
+	gofer_refresh(i, &w.attr);
+	return true;
+}
+
+int gofer_getattr(struct inode *i, struct kstat *st)
+{
+	struct gnode *g = gnode_of(i);
+	struct rpc r;
+	u64 node;
+	int err;
+
+	if (clock_mono_ns() - g->checked_ns >= FRESH_NS) {
+		err = gofer_node(i, &node);
+		if (!err)
+			err = rpc_begin(&r, GOFER_GETATTR, node, 0);
+		if (err)
+			return err;
+		err = rpc_call(&r);
+		if (!err)
+			gofer_refresh(i, &r.rep->node.attr);
+		rpc_end(&r);
+		if (err)
+			return err;
+	}
+	st->size = i->size;
+	st->blocks = i->blocks;
+	st->mode = i->mode;
+	st->nlink = i->nlink;
+	st->uid = i->uid;
+	st->gid = i->gid;
+	st->atime = i->atime;
+	st->mtime = i->mtime;
+	st->ctime = i->ctime;
+	return 0;
 }
 
 static void evict(struct inode *i)
@@ -123,6 +226,7 @@ static void evict(struct inode *i)
 	gofer_close_handles(g);
 	rpc_forget(g->node);
 	gofer_listing_free(g->listing);
+	gofer_ahead_free(g->ahead);
 	kfree(g->target);
 	kfree(g->name);
 	if (g->parent)
@@ -174,6 +278,8 @@ int gofer_fill_super(struct super_block *sb, const char *source, const char *opt
 	if (err)
 		return err;
 	err = rpc_call(&r);
+	if (!err)
+		gs->dev = r.rep->node.attr.dev;
 	root = err ? NULL : gofer_new_inode(sb, 1 + number, &r.rep->node.attr, NULL, NULL, 0);
 	rpc_end(&r);
 	if (err)

@@ -12,22 +12,29 @@
 #include "sentry/vfs/internal.h"
 
 struct listing; /* a directory as the gofer listed it */
+struct ahead;	/* a name that was walked before it was looked up */
 
 struct gnode { /* inode->priv */
 	u64 node;	      /* the gofer's id; 0: not asked for yet */
 	struct inode *parent; /* reference, with name: how to ask for the node */
 	char *name;
 	struct listing *listing; /* of a read-only tree's directory; inode->lock */
+	struct ahead *ahead;	 /* inode->lock */
 	char *target;		 /* of a symbolic link, once read */
 	struct mapping mapping;
 	struct mutex open_lock;
 	hc_handle handle, write_handle; /* HC_NO_HANDLE: not open */
 	u32 io;				/* transfers under way; handle_lock */
+	/* Of a tree that others change: what the host said last, and when. */
+	u64 host_ino, host_dev, checked_ns;
+	struct timespec_k host_mtime;
+	u64 host_size;
 	struct list_head lru;		/* open handles, oldest last; handle_lock */
 };
 struct gsuper { /* sb->priv */
 	u32 tree;
 	bool readonly;
+	u64 dev; /* of the root, on the host */
 };
 static inline struct gnode *gnode_of(const struct inode *i) { return i->priv; }
 static inline struct gsuper *gsuper_of(const struct inode *i) { return i->sb->priv; }
@@ -36,6 +43,8 @@ static inline struct gsuper *gsuper_of(const struct inode *i) { return i->sb->pr
 /* A request being made: one buffer for it and its reply. */
 struct rpc {
 	char *buf;
+	struct page *page; /* 1 << order of them */
+	u32 order;
 	size_t cap; /* bytes of buf: request first, the reply replaces it */
 	struct gofer_req *req;
 	struct gofer_rep *rep;
@@ -49,22 +58,43 @@ void rpc_end(struct rpc *r);
 void rpc_forget(u64 node); /* batched */
 
 /* ---- inode.c ---- */
+/* The number that a file of the host shows with inside. */
+u64 gofer_ino(struct super_block *sb, const struct gofer_attr *a);
+/* One step of a walk: the gofer's node and attributes of a name in dir. 0 or -errno. */
+int gofer_walk_one(u64 dir, const char *name, u32 len, struct gofer_walked *out);
 int gofer_node(struct inode *i, u64 *node); /* the id, asked for when it is not known */
 struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gofer_attr *a, struct inode *parent, const char *name,
 			      u32 len);
 void gofer_apply_attr(struct inode *i, const struct gofer_attr *a);
 extern const struct super_ops gofer_super_ops;
+/* The host's attributes were asked for again: take them over, and drop cached contents that the host changed. */
+void gofer_refresh(struct inode *i, const struct gofer_attr *a);
+bool gofer_revalidate(struct dentry *d);
+int gofer_getattr(struct inode *i, struct kstat *st);
 
 /* ---- dir.c ---- */
-extern const struct inode_ops gofer_dir_iops;
+/* Of trees that nobody changes, and of those that others may change too. */
+extern const struct inode_ops gofer_dir_iops, gofer_rw_dir_iops;
 extern const struct file_ops gofer_dir_fops;
 void gofer_listing_free(struct listing *l);
 
+/* ---- ahead.c ---- */
+void gofer_prefetch(struct inode *dir, const char *path);
+/* A lookup in dir, answered from what was walked ahead. False: ask. dir->lock held. */
+bool gofer_take_ahead(struct inode *dir, struct dentry *d, int *err);
+void gofer_ahead_free(struct ahead *a);
+
 /* ---- file.c ---- */
-extern const struct inode_ops gofer_file_iops, gofer_link_iops;
+extern const struct inode_ops gofer_file_iops, gofer_link_iops, gofer_rw_file_iops, gofer_rw_link_iops;
 extern const struct file_ops gofer_file_fops;
 extern const struct mapping_ops gofer_mapping_ops;
 void gofer_close_handles(struct gnode *g);
 int gofer_setattr(struct inode *i, const struct iattr *a);
+
+/* ---- xattr.c ---- */
+long gofer_getxattr(struct inode *i, const char *name, void *buf, size_t size);
+int gofer_setxattr(struct inode *i, const char *name, const void *value, size_t size, u32 flags);
+long gofer_listxattr(struct inode *i, char *buf, size_t size);
+int gofer_removexattr(struct inode *i, const char *name);
 
 #endif

@@ -1,15 +1,21 @@
 /* Requests to the gofer: built in sandbox memory, sent by one hostcall. */
 #include "base/string.h"
 #include "fs/gofer/internal.h"
+#include "sentry/mm/frames.h"
 
 int rpc_begin(struct rpc *r, u32 op, u64 node, size_t reply_cap)
 {
 	*r = (struct rpc){ .cap = MAX(PAGE_SIZE, reply_cap), .handle = HC_NO_HANDLE };
-	r->buf = vmalloc_pages(r->cap);
-	if (!r->buf)
+	while (PAGE_SIZE << r->order < r->cap)
+		r->order++;
+	r->page = frame_alloc(r->order, 0);
+	if (!r->page)
 		return -ENOMEM;
+	r->cap = PAGE_SIZE << r->order;
+	r->buf = page_to_va(r->page);
 	r->req = (struct gofer_req *)r->buf;
 	r->rep = (struct gofer_rep *)r->buf;
+	memset(r->req, 0, sizeof(*r->req));
 	r->req->op = op;
 	r->req->len = sizeof(*r->req);
 	r->req->node = node;
@@ -41,7 +47,7 @@ int rpc_call(struct rpc *r)
 
 void rpc_end(struct rpc *r)
 {
-	vfree_pages(r->buf, r->cap);
+	frames_free_run(r->page, 1ull << r->order);
 }
 
 /* ---- nodes that nobody needs any more, told in batches ---- */

@@ -135,6 +135,15 @@ static struct inode *lower_lookup(struct inode *lower, const char *name, u32 len
 	return i;
 }
 
+static void mem_prefetch(struct inode *dir, const char *path)
+{
+	struct mem *m = mem_of(dir);
+	const char *end = kstrchr(path, '/');
+
+	if (m->lower && !m->opaque && m->lower->iop->prefetch && !mem_find(dir, path, (u32)(end - path)))
+		m->lower->iop->prefetch(m->lower, path);
+}
+
 static int mem_lookup(struct inode *dir, struct dentry *d)
 {
 	struct mem *m = mem_of(dir);
@@ -170,7 +179,13 @@ static int mem_lookup(struct inode *dir, struct dentry *d)
 
 /* ---- making and removing ---- */
 
-static void touch(struct inode *dir) { dir->mtime = dir->ctime = current_time(); }
+/* After a change of names. */
+static void touch(struct inode *dir)
+{
+	dir->mtime = dir->ctime = current_time();
+	if (!mem_super_of(dir)->overlay)
+		dir->size = (2 + (u64)mem_of(dir)->nentries) * ENTRY_SIZE;
+}
 
 /* Enter a new inode; consumes the reference. */
 static int enter(struct inode *dir, struct dentry *d, struct inode *i)
@@ -178,7 +193,7 @@ static int enter(struct inode *dir, struct dentry *d, struct inode *i)
 	int err;
 
 	if (!i)
-		return -ENOMEM;
+		return -ENOSPC;
 	if (dir->mode & S_ISGID) {
 		i->gid = dir->gid;
 		if (S_ISDIR(i->mode))
@@ -219,7 +234,7 @@ static int mem_symlink(struct inode *dir, struct dentry *d, const char *target)
 	struct inode *i = mem_new_inode(dir->sb, S_IFLNK | 0777, 0);
 
 	if (!i)
-		return -ENOMEM;
+		return -ENOSPC;
 	mem_of(i)->target = kstrdup(target);
 	if (!mem_of(i)->target) {
 		inode_put(i);
@@ -531,7 +546,7 @@ static s64 mem_dir_llseek(struct file *f, s64 off, int whence)
 static int mem_dir_fsync(struct file *f, bool data_only) { return 0; }
 
 const struct inode_ops mem_dir_iops = {
-	.lookup = mem_lookup, .create = mem_create, .mkdir = mem_mkdir, .mknod = mem_mknod, .symlink = mem_symlink, .link = mem_link,
+	.lookup = mem_lookup, .prefetch = mem_prefetch, .create = mem_create, .mkdir = mem_mkdir, .mknod = mem_mknod, .symlink = mem_symlink, .link = mem_link,
 	.unlink = mem_unlink, .rmdir = mem_rmdir, .rename = mem_rename, .tmpfile = mem_tmpfile, .setattr = mem_setattr,
 	.getxattr = mem_getxattr, .setxattr = mem_setxattr, .listxattr = mem_listxattr, .removexattr = mem_removexattr,
 };

@@ -1,5 +1,6 @@
 /* Files of memfs: reads go to the lower file's cache until the first change copies it up. */
 #include <asm/mman.h>
+#include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/limits.h>
 
@@ -37,12 +38,14 @@ static int set_size(struct inode *i, u64 size)
 		err = mem_persist(i);
 		if (err)
 			return err;
-		m->own_data = true;
-		mapping_switch(i, &m->own);
+		mem_own_contents(i);
 		i->size = 0;
 	}
 	err = mem_copy_up(i);
-	return err ? err : shmem_set_size(i, size);
+	if (!err)
+		err = shmem_set_size(i, size);
+	mem_charge(i);
+	return err;
 }
 
 int mem_setattr(struct inode *i, const struct iattr *a)
@@ -70,11 +73,35 @@ static int prepare_write(struct file *f)
 	return err;
 }
 
+/* Clip a write to what the file system still takes. What overwrites pages that are there counts too: near the end only. */
+static int limit(struct inode *i, struct iov_iter *from, u64 pos)
+{
+	const struct mem_super *ms = mem_super_of(i);
+	u64 used = ms->pages, left = used < ms->max_pages ? ms->max_pages - used : 0, room;
+
+	if (left > from->count / PAGE_SIZE + 1)
+		return 0;
+	if (pos + from->count <= i->size)
+		return 0;
+	room = left * PAGE_SIZE + (-pos & ~PAGE_MASK);
+	if (!room && from->count)
+		return -ENOSPC;
+	from->count = MIN(from->count, room);
+	return 0;
+}
+
 static long mem_write(struct file *f, struct iov_iter *from, u64 *pos)
 {
 	int err = prepare_write(f);
+	long ret;
 
-	return err ? err : shmem_write(f, from, pos);
+	if (!err)
+		err = limit(f->inode, from, f->flags & O_APPEND ? f->inode->size : *pos);
+	if (err)
+		return err;
+	ret = shmem_write(f, from, pos);
+	mem_charge(f->inode);
+	return ret;
 }
 
 static int mem_mmap(struct file *f, struct vma *vma)
@@ -88,7 +115,12 @@ static int mem_fallocate(struct file *f, u32 mode, u64 off, u64 len)
 {
 	int err = prepare_write(f);
 
-	return err ? err : shmem_fallocate(f, mode, off, len);
+	if (!err && !(mode & FALLOC_FL_PUNCH_HOLE) && mem_super_of(f->inode)->pages + len / PAGE_SIZE > mem_super_of(f->inode)->max_pages)
+		return -ENOSPC;
+	if (!err)
+		err = shmem_fallocate(f, mode, off, len);
+	mem_charge(f->inode);
+	return err;
 }
 
 static s64 mem_llseek(struct file *f, s64 off, int whence)

@@ -1,16 +1,13 @@
 /* Inodes of memfs: made new, or wrapped around a lower one; kept once they differ from it. */
 #include <linux/limits.h>
-#include <linux/magic.h>
-#include <linux/mount.h>
 
 #include "base/string.h"
-#include "fs/gofer/gofer_fs.h"
 #include "fs/memfs/internal.h"
 #include "sentry/mm/shmem.h"
 
 static struct kmem_cache *mem_cache;
 static struct mutex persist_lock; /* parent and name of lower-only inodes */
-#define OWN_INO_BASE (1ull << 40) /* numbers of our own stay clear of those of the host's files */
+#define OWN_INO_BASE (1ull << 44) /* numbers of our own stay clear of those of the host's files */
 
 static struct inode *alloc(struct super_block *sb, u32 mode)
 {
@@ -44,16 +41,33 @@ static struct inode *alloc(struct super_block *sb, u32 mode)
 
 struct inode *mem_new_inode(struct super_block *sb, u32 mode, u64 rdev)
 {
-	struct inode *i = alloc(sb, mode);
+	struct mem_super *ms = sb->priv;
+	struct inode *i;
 
+	if (ms->inodes >= ms->max_inodes)
+		return NULL;
+	i = alloc(sb, mode);
 	if (!i)
 		return NULL;
-	i->ino += OWN_INO_BASE;
+	ms->inodes++;
+	if (ms->overlay)
+		i->ino += OWN_INO_BASE;
+	if (S_ISDIR(mode)) {
+		i->size = ms->overlay ? PAGE_SIZE : 2 * ENTRY_SIZE;
+		i->blocks = ms->overlay ? PAGE_SIZE / 512 : 0;
+	}
 	i->rdev = rdev;
 	i->uid = current->cred ? current->cred->fsuid : 0;
 	i->gid = current->cred ? current->cred->fsgid : 0;
 	mem_of(i)->own_data = true;
 	return i;
+}
+
+void mem_charge(struct inode *i)
+{
+	u64 now = mem_of(i)->own.nrpages, before = atomic_exchange(&mem_of(i)->charged, now);
+
+	mem_super_of(i)->pages += now - before;
 }
 
 struct inode *mem_wrap_lower(struct super_block *sb, struct inode *lower)
@@ -144,6 +158,13 @@ static int copy_pages(struct mem *m, u64 size)
 	return 0;
 }
 
+void mem_own_contents(struct inode *i)
+{
+	mem_of(i)->own_data = true;
+	mem_super_of(i)->inodes++;
+	mapping_switch(i, &mem_of(i)->own);
+}
+
 int mem_copy_up(struct inode *i)
 {
 	struct mem *m = mem_of(i);
@@ -158,19 +179,23 @@ int mem_copy_up(struct inode *i)
 		mapping_truncate(&m->own, 0);
 		return err == -ENOMEM ? -ENOSPC : err;
 	}
-	m->own_data = true;
-	mapping_switch(i, &m->own);
+	mem_own_contents(i);
+	mem_charge(i);
 	return 0;
 }
 
-static void evict(struct inode *i)
+void mem_evict(struct inode *i)
 {
 	struct mem *m = mem_of(i);
 
 	if (!m)
 		return;
-	if (S_ISREG(i->mode))
+	if (S_ISREG(i->mode)) {
 		mapping_destroy(&m->own);
+		mem_super_of(i)->pages -= m->charged;
+	}
+	if (m->own_data)
+		mem_super_of(i)->inodes--;
 	if (S_ISDIR(i->mode))
 		mem_free_entries(i);
 	mem_free_xattrs(m);
@@ -181,97 +206,6 @@ static void evict(struct inode *i)
 	if (m->lower)
 		inode_put(m->lower);
 	kmem_cache_free(mem_cache, m);
-}
-
-static int mem_statfs(struct super_block *sb, struct kstatfs *st)
-{
-	struct meminfo mi;
-
-	mm_meminfo(&mi);
-	st->type = sb->magic;
-	st->bsize = st->frsize = PAGE_SIZE;
-	st->blocks = mi.total / 2;
-	st->bfree = st->bavail = MIN(mi.free, st->blocks);
-	st->files = st->blocks;
-	st->ffree = st->bfree;
-	st->namelen = NAME_MAX;
-	return 0;
-}
-
-const struct super_ops mem_super_ops = { .evict_inode = evict, .statfs = mem_statfs };
-
-/* ---- mounting ---- */
-
-/* The value of "key=" in a comma-separated list, or NULL. */
-static const char *option(const char *options, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (const char *p = options; p; p = kstrchr(p, ',') ? kstrchr(p, ',') + 1 : NULL)
-		if (!kstrncmp(p, key, n) && p[n] == '=')
-			return p + n + 1;
-	return NULL;
-}
-
-static u64 number_option(const char *options, const char *key, unsigned base, u64 otherwise)
-{
-	const char *v = option(options, key);
-	char text[24];
-	u64 n;
-
-	if (!v)
-		return otherwise;
-	kstrlcpy(text, v, sizeof(text));
-	for (char *p = text; *p; p++)
-		if (*p == ',')
-			*p = 0;
-	return kstrtou64(text, base, &n) ? otherwise : n;
-}
-
-static int set_root(struct super_block *sb, struct inode *root)
-{
-	if (!root)
-		return -ENOMEM;
-	sb->ops = &mem_super_ops;
-	sb->root = d_make_root(root);
-	if (sb->root)
-		return 0;
-	inode_put(root);
-	return -ENOMEM;
-}
-
-static int tmpfs_fill_super(struct super_block *sb, const char *source, const char *options, void *data)
-{
-	struct inode *root = mem_new_inode(sb, S_IFDIR | (u32)(number_option(options, "mode", 8, 01777) & 07777), 0);
-
-	sb->magic = TMPFS_MAGIC;
-	if (root) {
-		root->uid = (u32)number_option(options, "uid", 10, root->uid);
-		root->gid = (u32)number_option(options, "gid", 10, root->gid);
-	}
-	return set_root(sb, root);
-}
-
-static int overlay_fill_super(struct super_block *sb, const char *source, const char *options, void *data)
-{
-	const struct memfs_data *d = data;
-	struct super_block *lower;
-	u32 tree;
-	int err;
-
-	if (!d || !d->has_lower)
-		return -EINVAL; /* mount(2) with directories of one's own: not offered */
-	lower = sb_create(find_fs("gofer"), "gofer");
-	if (!lower)
-		return -ENOMEM;
-	tree = d->lower_tree;
-	err = gofer_fill_super(lower, "gofer", "ro", &tree);
-	if (err) {
-		sb_put(lower);
-		return err;
-	}
-	sb->magic = 0x794c7630; /* OVERLAYFS_SUPER_MAGIC */
-	return set_root(sb, mem_wrap_lower(sb, lower->root->inode));
 }
 
 static void init_once(void)

@@ -30,10 +30,19 @@ struct mem { /* inode->priv */
 	struct mapping own;
 	char *target;	     /* symbolic links of our own */
 	struct list_head xattrs;
+	_Atomic u64 charged; /* pages of contents counted in the super block */
 	/* Where a lower-only inode stands, to be entered there when it is changed: */
 	struct inode *parent; /* reference; NULL once it is an entry of its directory */
 	char *name;
 };
+struct mem_super { /* sb->priv */
+	u64 max_pages, max_inodes;
+	_Atomic u64 pages, inodes; /* in use */
+	u32 root_mode;
+	bool sized; /* by an option */
+	bool overlay;
+};
+static inline struct mem_super *mem_super_of(const struct inode *i) { return i->sb->priv; }
 static inline struct mem *mem_of(const struct inode *i) { return i->priv; }
 
 /* inode.c */
@@ -42,7 +51,16 @@ struct inode *mem_wrap_lower(struct super_block *sb, struct inode *lower);
 /* The inode (and its directories) is about to change: let it be found again although nothing refers to it. */
 int mem_persist(struct inode *i);
 int mem_copy_up(struct inode *i); /* file contents; inode->lock held */
-extern const struct super_ops mem_super_ops;
+void mem_own_contents(struct inode *i); /* from here on the contents are our own; inode->lock held */
+void mem_evict(struct inode *i);
+
+#define ENTRY_SIZE 20u /* what a name adds to the size of a directory of tmpfs */
+/* Count the pages that a file has now. */
+void mem_charge(struct inode *i);
+
+/* super.c */
+int tmpfs_fill_super(struct super_block *sb, const char *source, const char *options, void *data);
+int overlay_fill_super(struct super_block *sb, const char *source, const char *options, void *data);
 
 /* dir.c */
 extern const struct inode_ops mem_dir_iops;

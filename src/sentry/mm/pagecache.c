@@ -895,6 +895,31 @@ static struct inode *pick_dirty(void)
 	return inode;
 }
 
+int pagecache_sync(struct super_block *sb)
+{
+	u32 rounds = 0;
+	struct mapping *m;
+	int err = 0;
+
+	spin_lock(&dirty_lock);
+	list_for_each(m, &dirty_mappings, dirty_node)
+		rounds++;
+	spin_unlock(&dirty_lock);
+	/* Those that are dirtied meanwhile are not waited for. */
+	while (rounds--) {
+		struct inode *inode = pick_dirty();
+		int ret = 0;
+
+		if (!inode)
+			break;
+		if (!sb || inode->sb == sb)
+			ret = mapping_writeback(inode->mapping);
+		inode_put(inode);
+		err = err ? err : ret;
+	}
+	return err;
+}
+
 u64 pagecache_reclaim(void)
 {
 	struct inode *inode = pick_dirty();
@@ -910,5 +935,5 @@ u64 pagecache_reclaim(void)
 		unmap_pages(inode->mapping, first, first + BATCH - 1, false);
 		inode_put(inode);
 	}
-	return pagecache_shrink(1024);
+	return pagecache_shrink(1024) + dcache_shrink(1024);
 }

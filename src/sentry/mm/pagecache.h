@@ -4,6 +4,8 @@
 
 #include "sentry/mm/mm.h"
 
+struct super_block;
+
 /* Drop up to n clean, unmapped pages of caches that have a backing store. Frames freed. Never sleeps. */
 u64 pagecache_shrink(u64 n);
 /* The same with all means: writes dirty pages back and unmaps clean ones. Sleeps; no locks held. Frames freed. */
@@ -17,6 +19,8 @@ void mapping_readahead(struct mapping *m, u64 first, u64 n);
 void mapping_peek_pages(struct mapping *m, u64 first, u32 n, struct page **out);
 /* Mark dirty: the page will be written back. A no-op when memory is the store. */
 void page_mark_dirty(struct page *page);
+/* Write back all dirty pages of a file system's files; NULL: of all. The first error. Sleeps. */
+int pagecache_sync(struct super_block *sb);
 /* Write back the dirty pages in [first, last]. */
 int mapping_writeback_range(struct mapping *m, u64 first, u64 last);
 

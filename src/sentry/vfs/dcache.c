@@ -6,6 +6,7 @@
  */
 #include "base/string.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 
 spinlock_t dcache_lock = SPINLOCK_INIT;
 
@@ -158,8 +159,10 @@ static struct dentry *destroy(struct dentry *d)
 {
 	struct dentry *parent = d->parent != d ? d->parent : NULL;
 
-	if (d->inode)
+	if (d->inode) {
+		notify_deleted(d->inode);
 		inode_put(d->inode);
+	}
 	if (d->name != d->inline_name)
 		kfree((char *)d->name);
 	kmem_cache_free(dentry_cache, d);
@@ -189,7 +192,7 @@ static void prune(struct list_head *out, u64 n)
 	while (n && lru_count) {
 		struct dentry *d = list_last(&lru, struct dentry, lru);
 
-		if (refcount_read(&d->ref)) {
+		if (refcount_read(&d->ref) || d->flags & DCACHE_KEEP) {
 			list_del(&d->lru);
 			d->flags &= ~(u32)DCACHE_LRU;
 			lru_count--;

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/stat.h>
 
+#include "sentry/mm/pagecache.h"
 #include "sentry/mm/shmem.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/fasync.h"
@@ -224,16 +225,19 @@ SYSCALL1(fdatasync, s32, fd) { return sync_fd(fd, true); }
 SYSCALL1(syncfs, s32, fd)
 {
 	struct file *f = fget(fd);
-	long ret = 0;
+	long ret;
 
 	if (!f)
 		return -EBADF;
-	if (f->inode->sb->ops && f->inode->sb->ops->sync)
-		ret = f->inode->sb->ops->sync(f->inode->sb);
+	ret = pagecache_sync(f->inode->sb);
 	file_put(f);
 	return ret;
 }
-SYSCALL0(sync) { return 0; }
+SYSCALL0(sync)
+{
+	pagecache_sync(NULL);
+	return 0;
+}
 
 SYSCALL4(sync_file_range, s32, fd, s64, off, s64, len, u32, flags)
 {

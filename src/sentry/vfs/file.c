@@ -10,6 +10,7 @@
 #include "sentry/vfs/epoll.h"
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 
 #define FILES_MIN 64u
 #define NR_OPEN (1u << 20)
@@ -77,6 +78,8 @@ void file_put(struct file *f)
 		return;
 	i = f->inode;
 	epoll_file_release(f);
+	if (i && f->mode & FMODE_OPENED)
+		notify_dentry(f->path.dentry, f->mode & FMODE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 	fasync_release(f);
 	if (i && i->flocks)
 		locks_remove_file(f);
@@ -87,6 +90,8 @@ void file_put(struct file *f)
 	file_allow_write(f);
 	if (f->owner)
 		pid_put(f->owner);
+	if (f->mode & FMODE_DISSOLVE)
+		dissolve_mount(f->path.mnt);
 	path_put(&f->path);
 	kmem_cache_free(file_cache, f);
 }
@@ -344,6 +349,21 @@ struct file *fget_raw(s32 fd)
 	if ((u32)fd < t->size && t->fd[fd])
 		f = file_get(t->fd[fd]);
 	spin_unlock(&t->lock);
+	return f;
+}
+
+struct fd fdget(s32 fd)
+{
+	struct files *t = current->files;
+	struct fd f = { 0 };
+
+	if (refcount_read(&t->ref) == 1) {
+		if ((u32)fd < t->size && t->fd[fd] && !(t->fd[fd]->mode & FMODE_PATH))
+			f.file = t->fd[fd];
+		return f;
+	}
+	f.file = fget(fd);
+	f.counted = f.file != NULL;
 	return f;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/string.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 
 static _Atomic u32 next_dev = 20;
 static struct kmem_cache *inode_cache;
@@ -27,12 +28,17 @@ struct super_block *sb_create(const struct fs_type *t, const char *source)
 
 void sb_put(struct super_block *sb)
 {
+	struct list_head *outer = current->evicting;
+
 	if (!refcount_dec_and_test(&sb->ref))
 		return;
+	current->evicting = NULL; /* its inodes end here and now */
+	notify_unmount(sb);
 	d_prune_super(sb);
 	if (sb->root)
 		dentry_put(sb->root);
 	d_prune_super(sb);
+	current->evicting = outer;
 	if (sb->ops && sb->ops->put_super)
 		sb->ops->put_super(sb);
 	kfree(sb->source);
@@ -64,6 +70,8 @@ static void evict(struct inode *i)
 		i->sb->ops->evict_inode(i);
 	if (i->flocks)
 		locks_free(i);
+	if (i->marks)
+		notify_marks_free(i);
 	kmem_cache_free(inode_cache, i);
 }
 
@@ -150,7 +158,13 @@ int vfs_getattr(const struct path *p, struct kstat *st)
 
 	*st = (struct kstat){ .ino = i->ino, .dev = i->sb->dev, .rdev = i->rdev, .size = i->size, .blocks = i->blocks,
 			      .mode = i->mode, .nlink = i->nlink, .uid = i->uid, .gid = i->gid, .blksize = i->blksize,
-			      .atime = i->atime, .mtime = i->mtime, .ctime = i->ctime, .btime = i->btime };
+			      .atime = i->atime, .mtime = i->mtime, .ctime = i->ctime, .btime = i->btime,
+			      .attributes_mask = STATX_ATTR_MOUNT_ROOT };
+	if (p->mnt) {
+		st->mnt_id = (u64)p->mnt->id;
+		if (p->dentry == p->mnt->root)
+			st->attributes |= STATX_ATTR_MOUNT_ROOT;
+	}
 	return i->iop && i->iop->getattr ? i->iop->getattr(i, st) : 0;
 }
 
@@ -195,6 +209,16 @@ static void apply_attr(struct inode *i, const struct iattr *a)
 	i->ctime = now;
 }
 
+/* As Linux tells them: a change of both times is IN_ATTRIB, of one IN_ACCESS or IN_MODIFY. */
+static u32 attribute_events(const struct iattr *a)
+{
+	u32 times = a->valid & (ATTR_ATIME | ATTR_MTIME);
+
+	if (a->valid & (ATTR_MODE | ATTR_UID | ATTR_GID) || times == (ATTR_ATIME | ATTR_MTIME))
+		return IN_ATTRIB;
+	return a->valid & ATTR_SIZE ? 0 : times == ATTR_ATIME ? IN_ACCESS : times == ATTR_MTIME ? IN_MODIFY : 0;
+}
+
 int notify_change(struct dentry *d, const struct iattr *attr)
 {
 	struct inode *i = d->inode;
@@ -219,6 +243,8 @@ int notify_change(struct dentry *d, const struct iattr *attr)
 		}
 	}
 	mutex_unlock(&i->lock);
+	if (!err)
+		notify_dentry(d, (a.valid & ATTR_SIZE ? IN_MODIFY : 0) | attribute_events(&a));
 	return err;
 }
 

@@ -21,7 +21,6 @@ struct dentry *d_find_locked(struct dentry *parent, const char *name, u32 len);
 void d_move(struct dentry *d, struct dentry *target, bool exchange);
 void d_prune_children(struct dentry *dir);    /* forget the unused names in a directory that is no more */
 void d_prune_super(struct super_block *sb);   /* forget all unused names of a file system */
-u64 dcache_shrink(u64 n);		      /* forget up to n unused names; returns how many. Sleeps */
 bool d_ancestor(struct dentry *ancestor, struct dentry *d);
 
 /* ---- inode.c ---- */
@@ -71,6 +70,7 @@ int mnt_want_write(const struct path *p); /* 0 or -EROFS */
 struct mount *lookup_mount(struct mount *parent, struct dentry *at); /* reference or NULL */
 struct mount *find_mount_locked(struct mount *parent, struct dentry *at); /* dcache_lock held; no reference */
 void mount_init(void);
+void dissolve_mount(struct mount *m); /* a file that stood for a mount that hangs nowhere goes away */
 extern struct path init_root;
 int kern_mkdir(const char *name, u32 mode); /* namei.c */
 void anon_init(void);

@@ -31,9 +31,5 @@ void detach_tree(struct mount *m); /* locked: m and all below it leave the tree;
 void unhook_mount(struct mount *m); /* locked: m leaves its parent with all below it, and keeps the tree's reference */
 struct mount *next_mount(struct mount *m, struct mount *top); /* locked: depth first; NULL at the end */
 bool mount_is_below(struct mount *m, struct mount *top);    /* locked */
-void dissolve_mount(struct mount *m); /* a detached tree's file goes away */
-
-/* A file that stands for a mount that hangs nowhere (open_tree(2), fsmount(2)); consumes the reference of m. */
-struct file *mount_file(struct mount *m);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/string.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 
 /* The parent directory of a name about to be made, locked, and its negative dentry. */
 struct creation {
@@ -66,6 +67,8 @@ static int make_directory(s32 dirfd, const char *name, u32 mode)
 		return err;
 	dir = c.nd.path.dentry->inode;
 	err = dir->iop->mkdir ? dir->iop->mkdir(dir, c.dentry, S_IFDIR | (masked(mode) & 01777)) : -EPERM;
+	if (!err)
+		notify_name(dir, c.dentry, c.dentry->inode, IN_CREATE);
 	creation_end(&c);
 	return err;
 }
@@ -108,6 +111,8 @@ static int make_node(s32 dirfd, const char *name, u32 mode, u64 rdev, struct pat
 		err = dir->iop->create ? dir->iop->create(dir, c.dentry, masked(mode)) : -EPERM;
 	else
 		err = dir->iop->mknod ? dir->iop->mknod(dir, c.dentry, masked(mode), rdev) : -EPERM;
+	if (!err)
+		notify_name(dir, c.dentry, c.dentry->inode, IN_CREATE);
 	if (!err && out) {
 		*out = (struct path){ c.nd.path.mnt, c.dentry };
 		path_get(out);
@@ -155,6 +160,8 @@ static long do_symlink(u64 utarget, s32 dirfd, u64 uname)
 	if (!err) {
 		dir = c.nd.path.dentry->inode;
 		err = dir->iop->symlink ? dir->iop->symlink(dir, c.dentry, target) : -EPERM;
+		if (!err)
+			notify_name(dir, c.dentry, c.dentry->inode, IN_CREATE);
 		creation_end(&c);
 	}
 	kfree(name);
@@ -202,10 +209,16 @@ static long do_link(s32 olddir, u64 uold, s32 newdir, u64 unew, u32 flags)
 		err = -EXDEV;
 	else if (S_ISDIR(inode->mode))
 		err = -EPERM;
+	else if (!inode->nlink && !(inode->flags & INODE_LINKABLE))
+		err = -ENOENT;
 	else
 		err = may_link(inode);
 	if (!err)
 		err = dir->iop->link ? dir->iop->link(dir, c.dentry, inode) : -EPERM;
+	if (!err) {
+		notify_self(inode, IN_ATTRIB);
+		notify_name(dir, c.dentry, inode, IN_CREATE);
+	}
 	creation_end(&c);
 out:
 	kfree(name);
@@ -240,8 +253,12 @@ static int remove_locked(struct nameidata *nd, bool directory)
 		err = parent->iop->rmdir ? parent->iop->rmdir(parent, d) : -EPERM;
 	else if (!err)
 		err = parent->iop->unlink ? parent->iop->unlink(parent, d) : -EPERM;
-	if (!err)
+	if (!err) {
+		if (!directory)
+			notify_self(victim, IN_ATTRIB);
+		notify_name(parent, d, victim, IN_DELETE);
 		d_drop(d);
+	}
 	if (!err && directory)
 		d_prune_children(d);
 	dentry_put(d);
@@ -335,6 +352,19 @@ static int check_rename(struct nameidata *from, struct dentry *old, struct namei
 	return err;
 }
 
+/* The names change in the cache, and those who watch are told. */
+static void moved(struct inode *from_dir, struct dentry *old, struct inode *to_dir, struct dentry *new, bool exchange)
+{
+	char *was = notify_watches ? kstrdup(old->name) : NULL;
+
+	d_move(old, new, exchange);
+	if (was)
+		notify_rename(from_dir, was, to_dir, old);
+	if (was && new->inode && !exchange && !S_ISDIR(new->inode->mode))
+		notify_self(new->inode, IN_ATTRIB);
+	kfree(was);
+}
+
 static int rename_locked(struct nameidata *from, struct nameidata *to, u32 flags)
 {
 	struct inode *from_dir = from->path.dentry->inode, *to_dir = to->path.dentry->inode;
@@ -352,7 +382,7 @@ static int rename_locked(struct nameidata *from, struct nameidata *to, u32 flags
 	if (!err && old->inode != new->inode) {
 		err = from_dir->iop->rename ? from_dir->iop->rename(from_dir, old, to_dir, new, flags) : -EPERM;
 		if (!err)
-			d_move(old, new, flags & RENAME_EXCHANGE);
+			moved(from_dir, old, to_dir, new, flags & RENAME_EXCHANGE);
 	}
 	dentry_put(new);
 	dentry_put(old);

@@ -9,6 +9,7 @@
 #include "sentry/kernel/exec.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/pipe.h"
 
 #define O_TMPFILE_BIT 020000000u
@@ -140,6 +141,8 @@ static struct file *open_checked(const struct path *p, u32 flags)
 		if (err)
 			goto fail;
 	}
+	f->mode |= FMODE_OPENED;
+	notify_dentry(p->dentry, IN_OPEN);
 	return f;
 fail:
 	file_put(f);
@@ -189,6 +192,8 @@ static struct file *open_tmpfile(const struct path *dir, u32 flags, u32 mode)
 		return ERR_PTR(-ENOMEM);
 	}
 	d_set_inode(p.dentry, inode);
+	if (!(flags & O_EXCL))
+		inode->flags |= INODE_LINKABLE;
 	f = open_checked(&p, flags & ~(u32)(O_DIRECTORY | O_TMPFILE_BIT));
 	dentry_put(p.dentry);
 	return f;
@@ -204,7 +209,11 @@ static int create_last(struct nameidata *nd, struct dentry *d, u32 mode)
 		err = may_create(dir);
 	if (!err && (!dir->iop || !dir->iop->create))
 		err = -EACCES;
-	return err ? err : dir->iop->create(dir, d, S_IFREG | (mode & 07777 & ~current->fs->umask));
+	if (!err)
+		err = dir->iop->create(dir, d, S_IFREG | (mode & 07777 & ~current->fs->umask));
+	if (!err)
+		notify_name(dir, d, d->inode, IN_CREATE);
+	return err;
 }
 
 /* The last component of nd with O_CREAT: made when it is missing. 0 with the dentry, which may be a symbolic link. */

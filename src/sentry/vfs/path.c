@@ -335,8 +335,16 @@ int nd_follow(struct nameidata *nd, struct dentry *link, char **target)
 /* One step down to `name`. A symbolic link that is to be followed leaves *target, what to walk next. */
 static int step(struct nameidata *nd, const char *name, u32 len, bool follow, char **target)
 {
-	struct dentry *d = lookup_one(nd->path.dentry, name, len, false);
+	struct dentry *dir = nd->path.dentry, *d = d_lookup(dir, name, len);
 	struct path next;
+
+	if (!d && name[len] == '/' && dir->inode->iop && dir->inode->iop->prefetch)
+		dir->inode->iop->prefetch(dir->inode, name);
+	if (!d || !still_valid(dir, d)) {
+		if (d)
+			dentry_put(d);
+		d = lookup_one(dir, name, len, false);
+	}
 
 	if (IS_ERR(d))
 		return (int)PTR_ERR(d);

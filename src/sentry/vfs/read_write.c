@@ -1,5 +1,6 @@
 /* read(2), write(2) and their vectored and positioned forms; lseek(2). */
 #include <asm/signal.h>
+#include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/resource.h>
@@ -7,14 +8,20 @@
 
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 
 long vfs_read(struct file *f, struct iov_iter *it, u64 *pos)
 {
+	long ret;
+
 	if (!(f->mode & FMODE_READ))
 		return -EBADF;
 	if (!f->fop || !f->fop->read)
 		return f->inode && S_ISDIR(f->inode->mode) ? -EISDIR : -EINVAL;
-	return f->fop->read(f, it, pos);
+	ret = f->fop->read(f, it, pos);
+	if (ret > 0)
+		notify_dentry(f->path.dentry, IN_ACCESS);
+	return ret;
 }
 
 /* RLIMIT_FSIZE: clip, or SIGXFSZ and -EFBIG; setrlimit(2). */
@@ -32,6 +39,17 @@ static long check_size_limit(struct file *f, struct iov_iter *it, u64 pos)
 	return 0;
 }
 
+/* Who may not set the bits himself takes them away by writing; write(2), inode(7). */
+static void drop_set_ids(struct file *f)
+{
+	struct inode *i = f->inode;
+	u32 bits = (i->mode & S_ISUID) | (i->mode & S_IXGRP ? i->mode & S_ISGID : 0);
+	struct iattr a = { .valid = ATTR_MODE | ATTR_FORCE, .mode = i->mode & ~bits & 07777 };
+
+	if (S_ISREG(i->mode) && bits && !capable(CAP_FSETID))
+		notify_change(f->path.dentry, &a);
+}
+
 long vfs_write(struct file *f, struct iov_iter *it, u64 *pos)
 {
 	long err;
@@ -41,42 +59,56 @@ long vfs_write(struct file *f, struct iov_iter *it, u64 *pos)
 	if (!f->fop || !f->fop->write)
 		return -EINVAL;
 	err = check_size_limit(f, it, f->flags & O_APPEND ? f->inode->size : *pos);
-	return err ? err : f->fop->write(f, it, pos);
+	if (err)
+		return err;
+	if (unlikely(f->inode->mode & (S_ISUID | S_ISGID)))
+		drop_set_ids(f);
+	err = f->fop->write(f, it, pos);
+	if (err > 0)
+		notify_dentry(f->path.dentry, IN_MODIFY);
+	if (err > 0 && unlikely(f->flags & O_DSYNC) && f->fop->fsync) {
+		long synced = f->fop->fsync(f, !(f->flags & (O_SYNC & ~O_DSYNC)));
+
+		err = synced ? synced : err;
+	}
+	return err;
 }
 
 /* Run one read or write at the file's own position, which stays put for others meanwhile. */
-static long at_position(struct file *f, struct iov_iter *it, bool write)
+static long at_position(struct fd fd, struct iov_iter *it, bool write)
 {
+	struct file *f = fd.file;
+	bool alone = !fd.counted && refcount_read(&f->ref) == 1;
 	u64 pos = 0;
 	long ret;
 
 	if (!(f->mode & FMODE_LSEEK))
 		return write ? vfs_write(f, it, &pos) : vfs_read(f, it, &pos);
-	mutex_lock(&f->pos_lock);
+	if (!alone)
+		mutex_lock(&f->pos_lock);
 	pos = f->pos;
 	ret = write ? vfs_write(f, it, &pos) : vfs_read(f, it, &pos);
 	if (ret >= 0)
 		f->pos = pos;
-	mutex_unlock(&f->pos_lock);
+	if (!alone)
+		mutex_unlock(&f->pos_lock);
 	return ret;
 }
 
 static long rw_one(s32 fd, u64 buf, u64 n, bool write)
 {
-	struct file *f = fget(fd);
+	struct fd f = fdget(fd);
 	struct iovec_k iov;
 	struct iov_iter it;
-	long ret;
+	long ret = -EBADF;
 
-	if (!f)
-		return -EBADF;
-	if (!(f->mode & (write ? FMODE_WRITE : FMODE_READ)))
-		ret = -EBADF;
-	else
+	if (!f.file)
+		return ret;
+	if (f.file->mode & (write ? FMODE_WRITE : FMODE_READ))
 		ret = iov_iter_user(&it, &iov, buf, n);
 	if (!ret)
 		ret = at_position(f, &it, write);
-	file_put(f);
+	fdput(f);
 	return ret;
 }
 
@@ -97,23 +129,23 @@ static long prw_one(s32 fd, u64 buf, u64 n, s64 pos, bool write)
 {
 	struct iovec_k iov;
 	struct iov_iter it;
-	struct file *f;
+	struct fd f;
 	long ret;
 
 	if (pos < 0)
 		return -EINVAL;
-	f = fget(fd);
-	if (!f)
+	f = fdget(fd);
+	if (!f.file)
 		return -EBADF;
-	if (!(f->mode & FMODE_PREAD))
+	if (!(f.file->mode & FMODE_PREAD))
 		ret = -ESPIPE;
-	else if (!(f->mode & (write ? FMODE_WRITE : FMODE_READ)))
+	else if (!(f.file->mode & (write ? FMODE_WRITE : FMODE_READ)))
 		ret = -EBADF;
 	else
 		ret = iov_iter_user(&it, &iov, buf, n);
 	if (!ret)
-		ret = rw_at(f, &it, pos, write);
-	file_put(f);
+		ret = rw_at(f.file, &it, pos, write);
+	fdput(f);
 	return ret;
 }
 
@@ -125,26 +157,23 @@ static long rw_vector(s32 fd, u64 uvec, u64 nr, s64 pos, bool use_pos, bool writ
 {
 	struct iovec_k fast[8], *storage;
 	struct iov_iter it;
-	struct file *f = fget(fd);
+	struct fd f = fdget(fd);
 	long ret;
 
-	if (!f)
+	if (!f.file)
 		return -EBADF;
-	if (!(f->mode & (write ? FMODE_WRITE : FMODE_READ))) {
-		file_put(f);
-		return -EBADF;
-	}
-	if (nr > IOV_MAX_K) {
-		file_put(f);
-		return -EINVAL;
-	}
-	ret = iov_iter_import(&it, uvec, (u32)nr, fast, &storage);
+	if (!(f.file->mode & (write ? FMODE_WRITE : FMODE_READ)))
+		ret = -EBADF;
+	else if (nr > IOV_MAX_K)
+		ret = -EINVAL;
+	else
+		ret = iov_iter_import(&it, uvec, (u32)nr, fast, &storage);
 	if (!ret) {
-		ret = use_pos ? rw_at(f, &it, pos, write) : at_position(f, &it, write);
+		ret = use_pos ? rw_at(f.file, &it, pos, write) : at_position(f, &it, write);
 		if (storage != fast)
 			kfree(storage);
 	}
-	file_put(f);
+	fdput(f);
 	return ret;
 }
 
@@ -161,7 +190,7 @@ SYSCALL4(pwritev, s32, fd, u64, uvec, u64, nr, s64, pos)
 
 static long rw_vector2(s32 fd, u64 uvec, u64 nr, s64 pos, u32 flags, bool write)
 {
-	if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+	if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | (write ? 0 : RWF_NOWAIT)))
 		return -EOPNOTSUPP;
 	if (pos < -1)
 		return -EINVAL;
@@ -215,7 +244,8 @@ s64 generic_file_llseek(struct file *f, s64 off, int whence)
 
 SYSCALL3(lseek, s32, fd, s64, off, s32, whence)
 {
-	struct file *f = fget(fd);
+	struct fd ref = fdget(fd);
+	struct file *f = ref.file;
 	s64 ret;
 
 	if (!f)
@@ -229,7 +259,7 @@ SYSCALL3(lseek, s32, fd, s64, off, s32, whence)
 		ret = f->fop->llseek(f, off, whence);
 		mutex_unlock(&f->pos_lock);
 	}
-	file_put(f);
+	fdput(ref);
 	return ret;
 }
 

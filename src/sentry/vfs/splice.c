@@ -13,38 +13,155 @@
 #define SPLICE_F_MORE 4
 #define SPLICE_F_GIFT 8
 
-/* Copy up to n bytes from one file to another through a buffer. Positions as given. Bytes or -errno. */
+/* The page of a regular file's cache at pos, with a reference, and how much of it counts; NULL: read instead. */
+static struct page *file_page(struct file *in, u64 pos, u64 n, u32 *len)
+{
+	struct inode *i = in->inode;
+	struct mapping *m = READ_ONCE(i->mapping);
+	u64 size = READ_ONCE(i->size);
+	struct page *page;
+
+	if (!S_ISREG(i->mode) || !m || !(in->mode & FMODE_READ) || pos >= size)
+		return NULL;
+	page = m->ops ? mapping_get_page(m, pos >> PAGE_SHIFT, false) : mapping_find_page(m, pos >> PAGE_SHIFT);
+	if (IS_ERR_OR_NULL(page))
+		return NULL;
+	if (!(page->flags & PG_UPTODATE)) {
+		page_put(page);
+		return NULL;
+	}
+	*len = (u32)MIN(MIN(PAGE_SIZE - (pos & ~PAGE_MASK), size - pos), n);
+	return page;
+}
+
+static long write_kernel(struct file *out, const void *buf, size_t n, u64 *pos)
+{
+	struct iovec_k iov;
+	struct iov_iter it;
+
+	iov_iter_kernel(&it, &iov, (void *)buf, n);
+	return vfs_write(out, &it, pos);
+}
+
+/* One piece of a copy through a buffer, made when it is first needed. What was read and written. */
+static long copy_buffered(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos, u64 n, char **buf, long *got)
+{
+	u64 before = *in_pos;
+	struct iovec_k iov;
+	struct iov_iter it;
+	long put;
+
+	if (!*buf)
+		*buf = vmalloc_pages(CHUNK);
+	if (!*buf)
+		return *got = -ENOMEM;
+	iov_iter_kernel(&it, &iov, *buf, MIN(n, CHUNK));
+	*got = vfs_read(in, &it, in_pos);
+	if (*got <= 0)
+		return *got;
+	put = write_kernel(out, *buf, (size_t)*got, out_pos);
+	if (put < *got)
+		*in_pos = before + (u64)MAX(put, 0);
+	return put;
+}
+
+/* Copy up to n bytes from one file to another, from the page cache where there is one. Bytes or -errno. */
 static long copy_files(struct file *in, u64 *in_pos, struct file *out, u64 *out_pos, u64 n)
 {
-	char *buf = vmalloc_pages(CHUNK);
-	long done = 0, got = 0;
+	char *buf = NULL;
+	long done = 0, got, put = 0;
 
-	if (!buf)
-		return -ENOMEM;
 	while ((u64)done < n) {
-		struct iovec_k iov;
-		struct iov_iter it;
-		u64 before = *in_pos;
-		long put;
+		u32 len;
+		struct page *page = file_page(in, *in_pos, n - (u64)done, &len);
 
-		iov_iter_kernel(&it, &iov, buf, MIN(n - (u64)done, CHUNK));
-		got = vfs_read(in, &it, in_pos);
-		if (got <= 0)
-			break;
-		iov_iter_kernel(&it, &iov, buf, (size_t)got);
-		put = vfs_write(out, &it, out_pos);
-		if (put < got)
-			*in_pos = before + (u64)MAX(put, 0);
-		if (put <= 0) {
-			got = put;
-			break;
+		if (page) {
+			got = len;
+			put = write_kernel(out, (char *)page_to_va(page) + (*in_pos & ~PAGE_MASK), len, out_pos);
+			page_put(page);
+			*in_pos += (u64)MAX(put, 0);
+		} else {
+			put = copy_buffered(in, in_pos, out, out_pos, n - (u64)done, &buf, &got);
 		}
+		if (put <= 0)
+			break;
 		done += put;
 		if (put < got || signal_pending())
 			break;
 	}
 	vfree_pages(buf, CHUNK);
-	return done ? done : got;
+	return done ? done : put;
+}
+
+/* A fragment of the file for the pipe: a page of the cache as it is, or one that was read. NULL: *got is 0 or an error. */
+static struct page *fragment(struct file *in, u64 *pos, u64 n, u32 *off, long *got)
+{
+	u32 len;
+	struct page *page = file_page(in, *pos, n, &len);
+	struct iovec_k iov;
+	struct iov_iter it;
+
+	*off = (u32)(*pos & ~PAGE_MASK);
+	if (page) {
+		*got = len;
+		*pos += len;
+		return page;
+	}
+	*off = 0;
+	page = frame_alloc(0, 0);
+	if (!page) {
+		*got = -ENOMEM;
+		return NULL;
+	}
+	iov_iter_kernel(&it, &iov, page_to_va(page), MIN(n, PAGE_SIZE));
+	*got = vfs_read(in, &it, pos);
+	if (*got > 0)
+		return page;
+	page_put(page);
+	return NULL;
+}
+
+static long file_to_pipe(struct file *in, u64 *pos, struct pipe *p, u64 n, bool nonblock)
+{
+	long room = pipe_wait_space(p, nonblock), done = 0;
+
+	if (room < 0)
+		return room;
+	n = MIN(n, (u64)room);
+	while ((u64)done < n) {
+		u32 off;
+		long got, put;
+		struct page *page = fragment(in, pos, n - (u64)done, &off, &got);
+
+		if (!page)
+			return done ? done : got;
+		put = pipe_splice_in(p, page, off, (u32)got, nonblock);
+		page_put(page);
+		if (put < got)
+			*pos -= (u64)(got - MAX(put, 0));
+		if (put <= 0)
+			return done ? done : put;
+		done += put;
+		if (!S_ISREG(in->inode->mode))
+			break;
+	}
+	return done;
+}
+
+/* sendfile(2) into a pipe: as much as it takes at once, and then what more fits while its reader makes room. */
+static long copy_to_pipe(struct file *in, u64 *pos, struct file *out, u64 n)
+{
+	long done = 0, ret = 0;
+
+	if (!(out->mode & FMODE_WRITE))
+		return -EBADF;
+	while ((u64)done < n) {
+		ret = file_to_pipe(in, pos, file_pipe(out), n - (u64)done, out->flags & O_NONBLOCK);
+		if (ret <= 0)
+			break;
+		done += ret;
+	}
+	return done ? done : ret;
 }
 
 /* Positions: an explicit one in user memory, or the file's own. */
@@ -76,7 +193,11 @@ static long copy_between(s32 in_fd, u64 uin, s32 out_fd, u64 uout, u64 n, bool r
 
 	if (!in || !out)
 		goto out;
+	if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE))
+		goto out;
 	ret = -EINVAL;
+	if (!regular_only && ((!S_ISREG(in->inode->mode) && !S_ISBLK(in->inode->mode)) || out->flags & O_APPEND))
+		goto out; /* sendfile(2): the source must be able to seek */
 	if (regular_only && (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode))) {
 		if (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode))
 			ret = -EISDIR;
@@ -93,7 +214,8 @@ static long copy_between(s32 in_fd, u64 uin, s32 out_fd, u64 uout, u64 n, bool r
 		ret = -EINVAL;
 	if (ret)
 		goto out;
-	ret = copy_files(in, &in_pos, out, &out_pos, MIN(n, MAX_RW_COUNT));
+	n = MIN(n, MAX_RW_COUNT);
+	ret = file_pipe(out) ? copy_to_pipe(in, &in_pos, out, n) : copy_files(in, &in_pos, out, &out_pos, n);
 	if (ret > 0 && (store_pos(in, uin, in_pos) || store_pos(out, uout, out_pos)))
 		ret = -EFAULT;
 out:
@@ -126,36 +248,6 @@ static long write_fragment(void *ctx, struct page *page, u32 off, u32 len)
 
 	iov_iter_kernel(&it, &iov, (char *)page_to_va(page) + off, len);
 	return vfs_write(s->file, &it, s->pos);
-}
-
-static long file_to_pipe(struct file *in, u64 *pos, struct pipe *p, u64 n, bool nonblock)
-{
-	long room = pipe_wait_space(p, nonblock), got;
-	struct page *page;
-	long done = 0;
-
-	if (room < 0)
-		return room;
-	n = MIN(n, (u64)room);
-	while ((u64)done < n) {
-		struct iovec_k iov;
-		struct iov_iter it;
-		long put;
-
-		page = frame_alloc(0, 0);
-		if (!page)
-			return done ? done : -ENOMEM;
-		iov_iter_kernel(&it, &iov, page_to_va(page), MIN(n - (u64)done, PAGE_SIZE));
-		got = vfs_read(in, &it, pos);
-		put = got > 0 ? pipe_splice_in(p, page, 0, (u32)got, nonblock) : got;
-		page_put(page);
-		if (put <= 0)
-			return done ? done : put;
-		done += put;
-		if (put < (long)PAGE_SIZE)
-			break;
-	}
-	return done;
 }
 
 static long do_splice(struct file *in, u64 uin, struct file *out, u64 uout, u64 n, u32 flags)

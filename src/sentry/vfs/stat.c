@@ -108,7 +108,7 @@ static struct statx_timestamp statx_time(struct timespec_k t)
 SYSCALL5(statx, s32, dirfd, u64, name, u32, flags, u32, mask, u64, buf)
 {
 	struct statx sx = { 0 };
-	struct kstat k;
+	struct kstat k = { 0 };
 	int err;
 
 	if (mask & STATX__RESERVED || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
@@ -119,6 +119,11 @@ SYSCALL5(statx, s32, dirfd, u64, name, u32, flags, u32, mask, u64, buf)
 	if (err)
 		return err;
 	sx.stx_mask = STATX_BASIC_STATS | STATX_BTIME;
+	if (k.mnt_id)
+		sx.stx_mask |= STATX_MNT_ID;
+	sx.stx_mnt_id = k.mnt_id;
+	sx.stx_attributes = k.attributes;
+	sx.stx_attributes_mask = k.attributes_mask;
 	sx.stx_blksize = k.blksize;
 	sx.stx_nlink = k.nlink;
 	sx.stx_uid = k.uid;
@@ -187,9 +192,12 @@ SYSCALL2(fstatfs, s32, fd, u64, buf)
 /* The check with real instead of effective ids: with a private set of credentials, put back afterwards. */
 static int check_access_as_real(struct inode *i, u32 mode)
 {
-	struct cred *saved = current->cred, *real = prepare_creds();
+	struct cred *saved = current->cred, *real;
 	int err;
 
+	if (saved->uid == saved->fsuid && saved->gid == saved->fsgid && saved->effective == (saved->uid ? 0 : saved->permitted))
+		return inode_permission(i, mode);
+	real = prepare_creds();
 	if (!real)
 		return -ENOMEM;
 	real->fsuid = real->uid;

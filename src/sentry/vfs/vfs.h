@@ -38,7 +38,8 @@ struct kstat { /* everything statx can say */
 	u64 ino, dev, rdev, size, blocks;
 	u32 mode, nlink, uid, gid, blksize;
 	struct timespec_k atime, mtime, ctime, btime;
-	u64 attributes, attributes_mask;
+	u64 attributes, attributes_mask; /* STATX_ATTR_* */
+	u64 mnt_id;
 };
 struct iattr {
 	u32 valid; /* ATTR_* */
@@ -81,6 +82,8 @@ struct inode_ops {
 	int (*removexattr)(struct inode *inode, const char *name);
 	/* Is a cached dentry still right (proc, gofer shared)? NULL: always. */
 	bool (*revalidate)(struct dentry *dentry);
+	/* A hint: the components of `path` will be looked up one after the other, from dir downwards. No lock held. May be NULL. */
+	void (*prefetch)(struct inode *dir, const char *path);
 };
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4, MAY_APPEND = 8 };
 
@@ -158,6 +161,7 @@ struct inode {
 	void *priv;
 	struct list_head evict_node;
 };
+enum { INODE_LINKABLE = 1u << 31 /* flags: made by O_TMPFILE, link(2) may give it a name */ };
 struct inode *inode_alloc(struct super_block *sb); /* ref 1, ino assigned */
 static inline struct inode *inode_get(struct inode *i) { refcount_inc(&i->ref); return i; }
 void inode_put(struct inode *i);
@@ -178,7 +182,7 @@ struct dentry {
 	char inline_name[32];
 	void *priv;
 };
-enum { DCACHE_UNHASHED = 1, DCACHE_LRU = 2 /* on the list of what may go */, DCACHE_NOCACHE = 4 };
+enum { DCACHE_UNHASHED = 1, DCACHE_LRU = 2 /* on the list of what may go */, DCACHE_NOCACHE = 4, DCACHE_KEEP = 8 /* watched: stays in the cache */ };
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
 void d_set_inode(struct dentry *d, struct inode *inode); /* consumes the inode reference */
@@ -186,6 +190,8 @@ struct dentry *d_make_root(struct inode *inode);
 struct dentry *d_alloc_anon(struct super_block *sb, struct inode *inode, const char *name); /* pipes, sockets: name for /proc/fd */
 void d_drop(struct dentry *d); /* out of the cache: the next lookup asks the file system */
 struct dentry *d_lookup(struct dentry *parent, const char *name, u32 len); /* cache only; reference */
+
+u64 dcache_shrink(u64 n); /* forget up to n unused names; returns how many. Sleeps */
 
 struct path {
 	struct mount *mnt;
@@ -218,7 +224,7 @@ struct file {
 };
 enum { FMODE_READ = 1, FMODE_WRITE = 2, FMODE_EXEC = 4, FMODE_PATH = 8, FMODE_LSEEK = 16, FMODE_PREAD = 32, FMODE_STREAM = 64,
        FMODE_DISSOLVE = 128 /* the file stands for a mount that hangs nowhere */,
-       FMODE_DENY_WRITE = 256 /* counted as an execution in inode->writecount */ };
+       FMODE_DENY_WRITE = 256 /* counted as an execution in inode->writecount */, FMODE_OPENED = 512 /* by name: close is told */ };
 static inline struct file *file_get(struct file *f) { refcount_inc(&f->ref); return f; }
 void file_put(struct file *f);
 int file_deny_write(struct file *f); /* it is being executed; -ETXTBSY */
@@ -238,6 +244,18 @@ void files_put(struct files *f);
 void files_close_on_exec(struct files *f);
 struct file *fget(s32 fd);     /* of the current task; reference; NULL when bad or O_PATH */
 struct file *fget_raw(s32 fd); /* O_PATH allowed */
+/* The same for the length of one system call: without a reference when no other task can close the descriptor meanwhile.
+ * End with fdput() in the same task; nothing in between may replace or share the table. */
+struct fd {
+	struct file *file; /* NULL: bad */
+	bool counted;
+};
+struct fd fdget(s32 fd);
+static inline void fdput(struct fd f)
+{
+	if (f.counted)
+		file_put(f.file);
+}
 s32 fd_alloc_install(struct file *f, u32 o_cloexec, s32 from); /* consumes no reference on error; -EMFILE */
 s32 fd_reserve(u32 o_cloexec, s32 from);
 void fd_install(s32 fd, struct file *f); /* consumes the reference */
