@@ -3,7 +3,7 @@
 
 #include "platform/ptrace/internal.h"
 
-#define POPULATE_MAX 16u /* pages of a fill that the host shall enter into its page tables at once */
+#define POPULATE_MAX 64u /* pages of a fill that the host shall enter into its page tables at once */
 
 static struct stub_op *last_op(struct unit *unit)
 {
