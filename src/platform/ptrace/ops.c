@@ -3,7 +3,7 @@
 
 #include "platform/ptrace/internal.h"
 
-#define POPULATE_MAX 64u /* pages of a fill that the host shall enter into its page tables at once */
+#define POPULATE_MAX 2u /* pages of a fill that the host enters into its page tables at once: more are often never touched */
 
 static struct stub_op *last_op(struct unit *unit)
 {
