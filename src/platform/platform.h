@@ -83,6 +83,10 @@ struct platform_ops {
 	const char *name; /* "kvm", "ptrace" */
 	u32 fpu_size;	  /* bytes of an XSAVE area; 64-byte aligned */
 	u64 fpu_xcr0;	  /* enabled state components */
+	/* Pages of a file, cached ones, that are mapped around a fault and at the start of a new mapping. Faults are dear on
+	 * some platforms. A power of two up to FAULT_AROUND_MAX; the second may be 0. */
+	u32 fault_around, map_ahead;
+#define FAULT_AROUND_MAX 64u
 
 	/* --- address spaces. mm->as is the platform's. The mm lock is held by the caller unless noted. --- */
 	/* Make a new, empty one for mm; 0 or -ENOMEM/-EAGAIN. May sleep. */
@@ -93,7 +97,8 @@ struct platform_ops {
 	void (*as_destroy)(struct mm *mm);
 	/* Entries for [addr, addr + npages pages) became present, on physically contiguous frames starting at `pa`
 	 * with the same protection (PROT_* bits). A hint to load the translation; the platform may ignore it and
-	 * take a fault. */
+	 * take a fault. AS_FILL_LATER in prot: nobody is known to wait for it. */
+#define AS_FILL_LATER 0x1000u
 	void (*as_fill)(struct mm *mm, u64 addr, u64 pa, u64 npages, u32 prot);
 	/* Entries in [start, end) were removed or lost rights: no vCPU may use the old ones once this returns.
 	 * `prot` >= 0: they are still there, with these PROT_* rights now (an mprotect or write-protect); -1: gone. */

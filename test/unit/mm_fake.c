@@ -144,6 +144,7 @@ int fake_read(struct mm *mm, u64 va, u64 *value)
 
 static const struct platform_ops fake_platform = {
 	.name = "fake",
+	.fault_around = 16,
 	.as_create = as_create,
 	.as_fork = as_fork,
 	.as_destroy = as_destroy,

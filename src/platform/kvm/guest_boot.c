@@ -193,6 +193,7 @@ static u64 kvm_rdtsc(void)
 
 static struct platform_ops kvm_ops = {
 	.name = "kvm",
+	.fault_around = 16,
 	.as_create = kvm_as_create,
 	.as_fork = kvm_as_fork,
 	.as_destroy = kvm_as_destroy,

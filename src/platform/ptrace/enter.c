@@ -207,7 +207,7 @@ static struct stub *begin_user(struct unit *unit, struct mm *mm, struct vcpu *v)
 		unit_prefill(unit, mm);
 	spin_lock(&unit->lock);
 	stub = unit_get_stub(unit, v);
-	if (stub && unlikely(unit->nops) && !ops_run(unit, stub, v)) {
+	if (stub && unlikely(unit->urgent) && unit->nops && !ops_run(unit, stub, v)) {
 		unit->dead = true;
 		stub = NULL;
 	}

@@ -11,6 +11,7 @@
  * it makes there is emulated (PTRACE_SYSEMU) like any other.
  *
  * Deferral: while no vCPU is in user mode in a unit, its memory calls only queue; whoever enters next runs them first.
+ * A queue of nothing but fills that nobody waits for (AS_FILL_LATER) waits even longer: for the next fault.
  *
  * Locks: mm->pt_lock -> unit->lock -> pool lock. unit->lock is held over the injection itself (some 10 us).
  */
@@ -47,6 +48,7 @@ struct unit {
 	bool has_ops; /* its ops page is mapped (not yet in a new process) */
 	bool prefill; /* a new copy: queue the page table's runs at the first entry */
 	bool collapsed; /* everything was unmapped for want of host mappings, and nothing filled since */
+	bool urgent; /* the queue has to run before application code does; AS_FILL_LATER can wait for a fault */
 	u32 nops;
 	struct stub_op *ops;	 /* the sandbox's view of the ops page */
 	_Atomic u64 in_user;	 /* vCPUs that may run application code right now */
@@ -88,6 +90,7 @@ void unit_kill_all(void);
 
 /* ops.c: unit->lock held by the caller of each */
 void ops_fill(struct unit *unit, u64 addr, u64 pa, u64 npages, u32 prot);
+bool ops_will_fill(const struct unit *unit, u64 addr); /* the queue's last word on addr is a fill */
 void ops_unmap(struct unit *unit, u64 start, u64 end);
 void ops_protect(struct unit *unit, u64 start, u64 end, u32 prot);
 void ops_reset(struct unit *unit); /* everything unmapped */

@@ -5,6 +5,8 @@
 
 #define POPULATE_MAX 2u /* pages of a fill that the host enters into its page tables at once: more are often never touched */
 
+#define OPS_SPARE 32u /* a queue is run before it is so near to overflowing */
+
 static struct stub_op *last_op(struct unit *unit)
 {
 	return unit->nops ? &unit->ops[unit->nops - 1] : NULL;
@@ -30,6 +32,7 @@ void ops_reset(struct unit *unit)
 {
 	unit->ops[0] = (struct stub_op){ .nr = __NR_munmap, .arg = { 0, STUB_CODE_ADDR } };
 	unit->nops = 1;
+	unit->urgent = true;
 }
 
 /* What the new call [start, end) overrules at the tail of the queue need not be done. */
@@ -53,14 +56,28 @@ void ops_fill(struct unit *unit, u64 addr, u64 pa, u64 npages, u32 prot)
 		*op = (struct stub_op){ .nr = __NR_mmap,
 					.arg = { addr, 0, prot, MAP_SHARED | MAP_FIXED, STUB_MEM_FD, pa } };
 	}
+	if (unit->nops > OPS_MAX - OPS_SPARE)
+		unit->urgent = true;
 	op->arg[1] += len;
 	op->arg[3] = MAP_SHARED | MAP_FIXED | (op->arg[1] <= POPULATE_MAX * PAGE_SIZE ? MAP_POPULATE : 0);
+}
+
+bool ops_will_fill(const struct unit *unit, u64 addr)
+{
+	for (u32 i = unit->nops; i-- > 0;) {
+		const struct stub_op *op = &unit->ops[i];
+
+		if (addr >= op->arg[0] && addr < op_end(op))
+			return op->nr == __NR_mmap;
+	}
+	return false;
 }
 
 void ops_unmap(struct unit *unit, u64 start, u64 end)
 {
 	struct stub_op *op;
 
+	unit->urgent = true;
 	drop_overruled(unit, start, end);
 	op = last_op(unit);
 	if (op && op->nr == __NR_munmap && op->arg[0] <= end && op_end(op) >= start) {
@@ -78,6 +95,7 @@ void ops_protect(struct unit *unit, u64 start, u64 end, u32 prot)
 {
 	struct stub_op *op = last_op(unit);
 
+	unit->urgent = true;
 	if (op && op->nr == __NR_mprotect && op->arg[2] == prot && op_end(op) == start) {
 		op->arg[1] += end - start;
 		return;
@@ -195,5 +213,6 @@ bool ops_run(struct unit *unit, struct stub *stub, struct vcpu *v)
 	if (unit->collapsed && unit->ops[unit->nops - 1].nr == __NR_mmap)
 		unit->collapsed = false;
 	unit->nops = 0;
+	unit->urgent = false;
 	return true;
 }

@@ -63,6 +63,8 @@ static u64 pt_rdtsc(void)
 
 static struct platform_ops ptrace_ops = {
 	.name = "ptrace",
+	.fault_around = 64,
+	.map_ahead = 64,
 	.as_create = pt_as_create,
 	.as_fork = pt_as_fork,
 	.as_destroy = pt_as_destroy,

@@ -52,7 +52,9 @@ void pt_as_fill(struct mm *mm, u64 addr, u64 pa, u64 npages, u32 prot)
 	if (!unit || addr >= USER_MAX || npages > (USER_MAX - addr) >> PAGE_SHIFT)
 		return;
 	spin_lock(&unit->lock);
-	ops_fill(unit, addr, pa, npages, prot);
+	ops_fill(unit, addr, pa, npages, prot & ~AS_FILL_LATER);
+	if (!(prot & AS_FILL_LATER))
+		unit->urgent = true;
 	spin_unlock(&unit->lock);
 }
 
@@ -150,7 +152,9 @@ bool fill_from_table(struct unit *unit, struct mm *mm, u64 addr, bool write, boo
 	if (pte && (*pte & (PTE_P | PTE_U)) == (PTE_P | PTE_U) && (!write || (*pte & PTE_W)) &&
 	    (!exec || !(*pte & PTE_NX))) {
 		spin_lock(&unit->lock);
-		fill_run(unit, addr, pte);
+		if (!ops_will_fill(unit, addr))
+			fill_run(unit, addr, pte);
+		unit->urgent = true;
 		spin_unlock(&unit->lock);
 		ok = true;
 	}

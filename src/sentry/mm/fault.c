@@ -20,7 +20,7 @@
 /* Anonymous memory is mapped in runs: RUN_FIRST pages at the first fault, more while faults follow each other. */
 #define RUN_FIRST 16u
 #define RUN_MAX 512u
-/* Cached file pages mapped around a fault, and exclusive pages made writable around one. */
+/* Pages shown the page of zeros around a fault, and exclusive pages made writable around one. */
 #define AROUND 16u
 
 /* Collects as_fill() calls for neighbouring pages on neighbouring frames. */
@@ -28,12 +28,13 @@ struct fill {
 	struct mm *mm;
 	u64 addr, pa, n;
 	u32 prot;
+	u32 later; /* AS_FILL_LATER, or 0 */
 };
 
 static void fill_flush(struct fill *f)
 {
 	if (f->n)
-		platform->as_fill(f->mm, f->addr, f->pa, f->n, f->prot);
+		platform->as_fill(f->mm, f->addr, f->pa, f->n, f->prot | f->later);
 	f->n = 0;
 }
 
@@ -255,17 +256,17 @@ static u32 file_page_prot(const struct vma *vma, const struct page *page, bool w
 	return vma->prot & ~PROT_WRITE;
 }
 
-/* Map what the cache has around addr. pt_lock held; ptep is addr's entry, and mapped. */
-static void map_around(struct mm *mm, struct vma *vma, u64 addr, u64 *ptep)
+/* Map what the cache has around addr. pt_lock held; ptep is addr's entry. */
+static void map_around(struct mm *mm, struct vma *vma, u64 addr, u64 *ptep, u32 later)
 {
 	struct mapping *m = vma_mapping(vma);
-	u64 lo = MAX(addr & ~(AROUND * PAGE_SIZE - 1), vma->start);
-	u64 hi = MIN((addr & ~(AROUND * PAGE_SIZE - 1)) + AROUND * PAGE_SIZE, vma->end);
+	u64 window = platform->fault_around * PAGE_SIZE, lo = MAX(addr & ~(window - 1), vma->start);
+	u64 hi = MIN((addr & ~(window - 1)) + window, vma->end);
 	u64 *first = ptep - ((addr - lo) >> PAGE_SHIFT), size_pages = (m->inode->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 	u64 from = vma_pgoff(vma, lo);
 	u32 n = (u32)((hi - lo) >> PAGE_SHIFT);
-	struct page *pages[AROUND];
-	struct fill fill = { .mm = mm };
+	struct page *pages[FAULT_AROUND_MAX];
+	struct fill fill = { .mm = mm, .later = later };
 
 	mapping_peek_pages(m, from, n, pages);
 	for (u32 i = 0; i < n; i++) {
@@ -281,6 +282,24 @@ static void map_around(struct mm *mm, struct vma *vma, u64 addr, u64 *ptep)
 	for (u32 i = 0; i < n; i++)
 		if (pages[i])
 			page_put(pages[i]); /* never the last: the cache has one */
+}
+
+/* A new mapping of a file to read or run: what the cache has of its first pages is mapped at once. */
+void file_map_ahead(struct mm *mm, u64 addr)
+{
+	struct vma *vma = platform->map_ahead ? vma_find(mm, addr) : NULL;
+	u64 *ptep, end;
+
+	if (!vma || !vma->file || vma->ops != &filemap_vm_ops || !(vma->flags & (VM_READ | VM_EXEC)) ||
+	    vma->flags & (VM_WRITE | VM_SHARED | VM_RAND_READ))
+		return;
+	end = MIN(vma->end, addr + platform->map_ahead * PAGE_SIZE);
+	spin_lock(&mm->pt_lock);
+	while (addr < end && (ptep = pt_walk_alloc(mm, addr))) {
+		map_around(mm, vma, addr, ptep, AS_FILL_LATER);
+		addr = (addr | (platform->fault_around * PAGE_SIZE - 1)) + 1;
+	}
+	spin_unlock(&mm->pt_lock);
 }
 
 /* Put `page` (a reference is given) at addr if the entry is still empty and the page still in its file. */
@@ -304,7 +323,7 @@ static int install_page(struct mm *mm, struct vma *vma, u64 addr, struct page *p
 	if (!soft)
 		mm_rss_add(mm, page, 1);
 	if (cached)
-		map_around(mm, vma, addr, ptep);
+		map_around(mm, vma, addr, ptep, 0);
 	else
 		platform->as_fill(mm, addr, page_to_pa(page), 1, prot);
 	spin_unlock(&mm->pt_lock);

@@ -72,6 +72,7 @@ long mlock_future_check(struct mm *mm, u32 flags, u64 bytes);
  * -ENXIO beyond the file, -ENOMEM, other I/O errors; FAULT_USERFAULT. */
 int handle_fault(struct mm *mm, struct vma *vma, u64 addr, bool write);
 /* Present the pages of [start, end) as mlock(2) and MAP_POPULATE do. Takes mm->lock. 0 or -errno. */
+void file_map_ahead(struct mm *mm, u64 addr); /* mm->lock held for writing */
 int mm_populate(struct mm *mm, u64 start, u64 end, bool stop_on_error);
 /* A reference to the page at addr, faulted in as needed; *vmap is its VMA. mm->lock held. `force` overrides rights as
  * ptrace may. ERR_PTR(-errno). */

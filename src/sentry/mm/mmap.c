@@ -176,6 +176,8 @@ static long map_region(struct mm *mm, u64 addr, u64 len, u32 vm_flags, struct fi
 	vma_link(mm, vma);
 	vma_account(mm, vma->flags, (s64)(len >> PAGE_SHIFT));
 	vma_merge_range(mm, addr, addr + len);
+	if (file)
+		file_map_ahead(mm, addr);
 	return (long)addr;
 }
 
