@@ -138,13 +138,77 @@ static void copy_fields(struct mm *to, const struct mm *from)
 	to->vdso_base = from->vdso_base;
 }
 
-/* Private memory is shared copy-on-write; shared memory is found again by faults. */
-static int fork_vma(struct vma *vma, struct mm *child, struct pt_copied *count)
+/* Pages that parent and child will both write at once: copied now, which saves each of them a fault. Ascending. */
+struct hot_pages {
+	u32 n;
+	u64 addr[3];
+};
+
+static void find_hot_pages(const struct mm *parent, struct hot_pages *hot)
 {
-	struct mm *parent = vma->mm;
+	u64 sp = current->ctx.regs.rsp & PAGE_MASK, tls = current->ctx.regs.fs_base & PAGE_MASK;
+
+	hot->n = 0;
+	if (current->mm != parent)
+		return;
+	if (tls < sp - PAGE_SIZE)
+		hot->addr[hot->n++] = tls;
+	hot->addr[hot->n++] = sp - PAGE_SIZE;
+	hot->addr[hot->n++] = sp;
+	if (tls > sp)
+		hot->addr[hot->n++] = tls;
+}
+
+/* Give the child its own copy of a page that the parent alone has, and may write. False: it is not such a page. */
+static bool fork_hot_page(struct vma *vma, struct vma *child_vma, u64 addr, struct pt_copied *count)
+{
+	struct mm *parent = vma->mm, *child = child_vma->mm;
+	struct page *from, *to = NULL;
+	u64 *ptep, *child_ptep;
+
+	spin_lock(&parent->pt_lock);
+	ptep = pt_lookup(parent, addr);
+	if (ptep && pte_present(*ptep) && (*ptep & PTE_W) && !(*ptep & PTE_SPECIAL)) {
+		from = pa_to_page(pte_pa(*ptep));
+		if (page_is_anon(from) && refcount_read(&from->ref) == 1)
+			to = frame_alloc(0, 0);
+		child_ptep = to ? pt_walk_alloc(child, addr) : NULL;
+		if (child_ptep) {
+			memcpy(page_to_va(to), page_to_va(from), PAGE_SIZE);
+			pt_set(child_ptep, pte_make(page_to_pa(to), child_vma->prot));
+			count->anon++;
+		} else if (to) {
+			page_put(to);
+			to = NULL;
+		}
+	}
+	spin_unlock(&parent->pt_lock);
+	return to;
+}
+
+static int fork_range(struct vma *vma, struct mm *child, u64 start, u64 end, struct pt_copied *count)
+{
 	bool cow = (vma->flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
-	struct vma *copy = vma_dup(vma, child);
+	struct mm *parent = vma->mm;
 	int err;
+
+	if (start >= end)
+		return 0;
+	count->protected = false;
+	spin_lock(&parent->pt_lock);
+	err = pt_copy(parent, child, start, end, cow, count);
+	spin_unlock(&parent->pt_lock);
+	if (count->protected)
+		platform->as_flush(parent, start, end, (int)(vma->prot & ~PROT_WRITE));
+	return err;
+}
+
+/* Private memory is shared copy-on-write; shared memory is found again by faults. */
+static int fork_vma(struct vma *vma, struct mm *child, const struct hot_pages *hot, struct pt_copied *count)
+{
+	struct vma *copy = vma_dup(vma, child);
+	u64 at = vma->start;
+	int err = 0;
 
 	if (!copy)
 		return -ENOMEM;
@@ -155,24 +219,26 @@ static int fork_vma(struct vma *vma, struct mm *child, struct pt_copied *count)
 	vma_account(child, copy->flags, (s64)vma_pages(copy));
 	if (vma->flags & (VM_SHARED | VM_WIPEONFORK))
 		return 0;
-	count->protected = false;
-	spin_lock(&parent->pt_lock);
-	err = pt_copy(parent, child, vma->start, vma->end, cow, count);
-	spin_unlock(&parent->pt_lock);
-	if (count->protected)
-		platform->as_flush(parent, vma->start, vma->end, (int)(vma->prot & ~PROT_WRITE));
-	return err;
+	for (u32 i = 0; i < hot->n && !err; i++) {
+		if (hot->addr[i] < at || hot->addr[i] >= vma->end || !fork_hot_page(vma, copy, hot->addr[i], count))
+			continue;
+		err = fork_range(vma, child, at, hot->addr[i], count);
+		at = hot->addr[i] + PAGE_SIZE;
+	}
+	return err ? err : fork_range(vma, child, at, vma->end, count);
 }
 
 struct mm *mm_fork(struct mm *parent)
 {
 	struct pt_copied count = { 0 };
 	struct mm *child = mm_new();
+	struct hot_pages hot;
 	struct vma *vma;
 	int err = 0;
 
 	if (!child)
 		return ERR_PTR(-ENOMEM);
+	find_hot_pages(parent, &hot);
 	down_write(&parent->lock);
 	copy_fields(child, parent);
 	if (parent->exe_file)
@@ -180,7 +246,7 @@ struct mm *mm_fork(struct mm *parent)
 	vma_for_each(vma, parent) {
 		if (vma->flags & VM_DONTCOPY)
 			continue;
-		err = fork_vma(vma, child, &count);
+		err = fork_vma(vma, child, &hot, &count);
 		if (err)
 			break;
 	}
