@@ -1,4 +1,5 @@
 /* netdevice(7) ioctls. The sandbox has one interface, lo: up, 127.0.0.1/8 and ::1/128. */
+#include "net/net_ns.h"
 #include "net/ifconf.h"
 
 #include <linux/capability.h>
@@ -67,7 +68,7 @@ static long get_one(u32 cmd, struct ifreq_k *r)
 {
 	switch (cmd) {
 	case SIOCGIFFLAGS:
-		r->flags = LO_FLAGS;
+		r->flags = (s16)lo_flags(current_net_ns());
 		return 0;
 	case SIOCGIFADDR:
 	case SIOCGIFDSTADDR:
@@ -102,6 +103,19 @@ static long get_one(u32 cmd, struct ifreq_k *r)
 	return -ENOIOCTLCMD;
 }
 
+/* The interface itself is given; it may be taken down and up. */
+static long set_one(u32 cmd, const struct ifreq_k *r)
+{
+	struct net_ns *n = current_net_ns();
+
+	if (!net_capable(n, CAP_NET_ADMIN))
+		return -EPERM;
+	if (cmd != SIOCSIFFLAGS)
+		return -EOPNOTSUPP;
+	n->lo_up = r->flags & 1 /* IFF_UP */;
+	return 0;
+}
+
 long ifconf_ioctl(u32 cmd, u64 arg)
 {
 	struct ifreq_k r;
@@ -125,6 +139,6 @@ long ifconf_ioctl(u32 cmd, u64 arg)
 		return -ENODEV;
 	err = get_one(cmd, &r);
 	if (err == -ENOIOCTLCMD) /* changes: the interface is the sandbox's */
-		return capable(CAP_NET_ADMIN) ? -EOPNOTSUPP : -EPERM;
+		return set_one(cmd, &r);
 	return put_user(r, arg);
 }

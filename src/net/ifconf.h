@@ -5,6 +5,7 @@
 #define LO_INDEX 1
 #define LO_MTU 65536
 #define LO_FLAGS 0x49 /* IFF_UP | IFF_LOOPBACK | IFF_RUNNING */
+#define LO_FLAGS_DOWN 0x8 /* IFF_LOOPBACK */
 #define LO_FLAGS_LOWER_UP 0x10049
 
 #endif

@@ -58,9 +58,11 @@ struct proto_ops {
 };
 
 struct pkt;
+struct net_ns;
 struct sock {
 	refcount_t ref;
 	const struct proto_ops *ops;
+	struct net_ns *net; /* where it was made; referenced */
 	u16 family, type;
 	s32 protocol;
 	struct file *file; /* not a reference; NULL before accept and after close */

@@ -8,6 +8,7 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "net/net_ns.h"
 #include "net/sock.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
@@ -63,6 +64,8 @@ void sock_init(struct sock *sk, const struct proto_ops *ops, u16 family, u16 typ
 {
 	refcount_set(&sk->ref, 1);
 	sk->ops = ops;
+	sk->net = current_net_ns();
+	ns_get(&sk->net->c);
 	sk->family = family;
 	sk->type = type;
 	sk->protocol = protocol;
@@ -86,11 +89,17 @@ void sock_put(struct sock *sk)
 	sock_delist(sk); /* first: who walks the list sees whole sockets */
 	if (sk->ops->destroy)
 		sk->ops->destroy(sk);
+	ns_put(&sk->net->c);
 	kfree(sk);
 }
 
 void sock_inherit(struct sock *to, const struct sock *from)
 {
+	if (to->net != from->net) { /* who accepts may be elsewhere by now */
+		ns_put(&to->net->c);
+		to->net = from->net;
+		ns_get(&to->net->c);
+	}
 	to->sndbuf = from->sndbuf;
 	to->rcvbuf = from->rcvbuf;
 	to->rcvlowat = from->rcvlowat;
@@ -284,7 +293,7 @@ static struct sock *sock_create(s32 family, u32 type, s32 protocol)
 		return ERR_PTR(-EINVAL);
 	if (family == AF_INET && type == SOCK_PACKET)
 		family = AF_PACKET;
-	if (family == AF_PACKET && !capable(CAP_NET_RAW))
+	if (family == AF_PACKET && !net_capable(current_net_ns(), CAP_NET_RAW))
 		return ERR_PTR(-EPERM);
 	if (!families[family])
 		return ERR_PTR(-EAFNOSUPPORT);

@@ -3,6 +3,7 @@
 #include <linux/fcntl.h>
 
 #include "base/string.h"
+#include "net/net_ns.h"
 #include "net/sock.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/timer.h"
@@ -108,23 +109,23 @@ static int set_int_option(struct sock *sk, s32 opt, s32 v)
 		sk->rcvbuf = buf_size(v, SOCK_MIN_RCVBUF, false);
 		return 0;
 	case SO_SNDBUFFORCE:
-		if (!capable(CAP_NET_ADMIN))
+		if (!net_capable(sk->net, CAP_NET_ADMIN))
 			return -EPERM;
 		sk->sndbuf = buf_size(v, SOCK_MIN_SNDBUF, true);
 		sock_wake_all(sk);
 		return 0;
 	case SO_RCVBUFFORCE:
-		if (!capable(CAP_NET_ADMIN))
+		if (!net_capable(sk->net, CAP_NET_ADMIN))
 			return -EPERM;
 		sk->rcvbuf = buf_size(v, SOCK_MIN_RCVBUF, true);
 		return 0;
 	case SO_PRIORITY:
-		if ((v < 0 || v > 6) && !capable(CAP_NET_ADMIN) && !capable(CAP_NET_RAW))
+		if ((v < 0 || v > 6) && !net_capable(sk->net, CAP_NET_ADMIN) && !net_capable(sk->net, CAP_NET_RAW))
 			return -EPERM;
 		sk->priority = v;
 		return 0;
 	case SO_MARK:
-		if (!capable(CAP_NET_ADMIN) && !capable(CAP_NET_RAW))
+		if (!net_capable(sk->net, CAP_NET_ADMIN) && !net_capable(sk->net, CAP_NET_RAW))
 			return -EPERM;
 		sk->mark = v;
 		return 0;

@@ -9,6 +9,9 @@
 
 #include "base/log.h"
 #include "hostcall.h"
+#include "sentry/kernel/ipc_ids.h"
+#include "sentry/kernel/pid_ns.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/kernel/aio.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/pagetable.h"
@@ -175,7 +178,14 @@ s32 task_tgid(const struct task *t) { (void)t; return 1; }
 struct task *find_task_get(s32 tid) { (void)tid; return NULL; }
 struct mm *task_get_mm(struct task *t) { return t->mm; }
 void task_put(struct task *t) { (void)t; }
-s32 next_tgid(s32 from) { (void)from; return 0; }
+struct pid_ns init_pid_ns;
+s32 next_tgid(const struct pid_ns *ns, s32 from) { (void)ns; (void)from; return 0; }
+struct pid *pid_find_in(const struct pid_ns *ns, s32 nr) { (void)ns; (void)nr; return NULL; }
+struct task *pid_task_get(struct pid *pid) { (void)pid; return NULL; }
+s32 pid_nr_slow(const struct pid *p) { (void)p; return 1; }
+static struct ns_common ipc_namespace;
+const struct ns_common *ipc_ns(void) { return &ipc_namespace; }
+bool ns_capable(const struct user_ns *u, int cap) { (void)u; (void)cap; return true; }
 long send_signal_process(struct process *p, int sig, siginfo_t_k *info) { (void)p; (void)sig; (void)info; return 0; }
 bool may_access_task(struct task *t, bool attach);
 bool may_access_task(struct task *t, bool attach) { (void)t; (void)attach; return true; }

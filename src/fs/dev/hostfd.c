@@ -321,7 +321,7 @@ static void signal_from_host(int sig)
 		tty_signal_pgrp(console, sig);
 		return;
 	}
-	init = find_process_get(1);
+	init = process_get(init_process);
 	if (init) {
 		send_signal_process(init, sig, SEND_SIG_PRIV);
 		process_put(init);

@@ -205,7 +205,7 @@ void tty_hangup(struct tty *tty)
 	session = tty->session ? pid_get(tty->session) : NULL;
 	spin_unlock(&tty->lock);
 	if (session) {
-		struct process *leader = find_process_get(session->nr);
+		struct process *leader = pid_process_get(session);
 
 		if (leader) {
 			send_signal_process(leader, SIGHUP, SEND_SIG_PRIV);
@@ -256,7 +256,7 @@ static long tiocgpgrp(struct tty *tty, u64 arg, bool master)
 	if (!master && current->proc->tty != tty)
 		return -ENOTTY;
 	pgrp = tty_pgrp_get(tty);
-	nr = pgrp ? pgrp->nr : 0;
+	nr = pid_nr(pgrp);
 	if (pgrp)
 		pid_put(pgrp);
 	return put_user(nr, arg);
@@ -313,7 +313,7 @@ static long tiocgsid(struct tty *tty, u64 arg, bool master)
 		return -ENOTTY;
 	spin_lock(&tty->lock);
 	if (tty->session)
-		nr = tty->session->nr;
+		nr = pid_nr(tty->session);
 	spin_unlock(&tty->lock);
 	return nr ? put_user(nr, arg) : -ENOTTY;
 }

@@ -76,7 +76,7 @@ static int show_uptime(struct seq *s, struct inode *inode)
 
 static int show_loadavg(struct seq *s, struct inode *inode)
 {
-	seq_printf(s, "0.00 0.00 0.00 1/1 %d\n", task_tid(current));
+	seq_printf(s, "0.00 0.00 0.00 1/1 %d\n", pid_last(task_pid_ns(current)));
 	return 0;
 }
 

@@ -10,18 +10,14 @@
 
 #include "base/string.h"
 #include "fs/proc/proc.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 
 struct task *proc_task_get(const struct inode *inode)
 {
 	const struct proc_inode *pi = inode->priv;
-	struct task *t = find_task_get(pi->pid->nr);
 
-	if (t && t->pid != pi->pid) {
-		task_put(t);
-		return NULL;
-	}
-	return t;
+	return pid_task_get(pi->pid);
 }
 
 void proc_evict_inode(struct inode *inode)
@@ -389,6 +385,16 @@ const struct inode_ops proc_root_iops = { .get_link = root_get_link, .readlink =
 
 /* ---- task directories and processes ---- */
 
+/* By the number that the namespace of the mount knows. */
+static struct task *find_in(const struct super_block *sb, s32 nr)
+{
+	struct pid *pid = pid_find_in(proc_pid_ns(sb), nr);
+	struct task *t = pid ? pid_task_get(pid) : NULL;
+
+	pid_put(pid);
+	return t;
+}
+
 static int tid_dir_lookup(struct inode *dir, struct dentry *dentry) { return list_lookup(dir, dentry, proc_tid_entries); }
 static int tid_dir_iterate(struct file *f, struct dir_context *ctx) { return list_iterate(f, ctx, proc_tid_entries); }
 static const struct inode_ops tid_dir_iops = { .lookup = tid_dir_lookup, .revalidate = revalidate };
@@ -404,7 +410,7 @@ static int task_lookup(struct inode *dir, struct dentry *dentry)
 	if (!leader)
 		return -ENOENT;
 	if (parse_number(dentry->name, &tid))
-		t = find_task_get(tid);
+		t = find_in(dir->sb, tid);
 	if (t && t->proc == leader->proc) {
 		inode = new_inode(dir->sb, t, S_IFDIR | 0555, NULL);
 		if (inode) {
@@ -436,7 +442,7 @@ static int task_iterate(struct file *file, struct dir_context *ctx)
 				continue;
 			if (n == ARRAY_SIZE(tids))
 				break;
-			tids[n++] = t->pid->nr;
+			tids[n++] = pid_nr_in(t->pid, proc_pid_ns(file->inode->sb));
 		}
 		spin_unlock(&tasklist_lock);
 		if (!n)
@@ -474,7 +480,7 @@ int proc_pid_lookup(struct inode *root, struct dentry *dentry)
 	s32 nr;
 
 	dentry->flags |= DCACHE_NOCACHE;
-	t = parse_number(dentry->name, &nr) ? find_task_get(nr) : NULL;
+	t = parse_number(dentry->name, &nr) ? find_in(root->sb, nr) : NULL;
 	if (t) {
 		inode = new_inode(root->sb, t, S_IFDIR | 0555, NULL);
 		if (inode) {
@@ -490,10 +496,11 @@ int proc_pid_lookup(struct inode *root, struct dentry *dentry)
 
 int proc_pid_iterate(struct file *file, struct dir_context *ctx, u64 first)
 {
+	const struct pid_ns *ns = proc_pid_ns(file->inode->sb);
 	s32 nr = ctx->pos > first ? (s32)(ctx->pos - first) : 1;
 	char name[16];
 
-	for (nr = next_tgid(nr); nr > 0; nr = next_tgid(nr + 1)) {
+	for (nr = next_tgid(ns, nr); nr > 0; nr = next_tgid(ns, nr + 1)) {
 		int len = kscnprintf(name, sizeof(name), "%d", nr);
 
 		if (!ctx->emit(ctx, name, (u32)len, first + (u64)nr + 1, (u64)nr + 500000, 4))

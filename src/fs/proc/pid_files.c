@@ -8,6 +8,8 @@
 #include "fs/dev/tty.h"
 #include "fs/proc/pid.h"
 #include "fs/proc/proc.h"
+#include "sentry/kernel/task_access.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 
 static u64 ticks(u64 ns) { return ns / (NSEC_PER_SEC / 100); }
@@ -42,7 +44,7 @@ static const char *state_name(char c)
 /* What is read of a task under its locks, so that the text can be made without them. */
 struct snapshot {
 	char comm[TASK_COMM_LEN], state;
-	s32 ppid, pgid, sid, tgid, tty_nr, tty_pgrp, nice, prio, exit_signal, tracer;
+	s32 tid, ppid, pgid, sid, tgid, tty_nr, tty_pgrp, nice, prio, exit_signal, tracer;
 	u32 nthreads, policy, rt_prio;
 	u64 utime, stime, cutime, cstime, min_flt, maj_flt, cmin_flt, cmaj_flt, start_ns;
 	sigset64 pending, shared, blocked, ignored, caught;
@@ -95,7 +97,7 @@ static void read_threads(struct task *t, struct snapshot *s, bool whole)
 	}
 }
 
-static void take_snapshot(struct task *t, struct snapshot *s, bool whole)
+static void take_snapshot(struct task *t, struct snapshot *s, bool whole, const struct pid_ns *ns)
 {
 	struct process *p = t->proc;
 
@@ -103,23 +105,24 @@ static void take_snapshot(struct task *t, struct snapshot *s, bool whole)
 	memcpy(s->comm, t->comm, sizeof(s->comm));
 	s->comm[TASK_COMM_LEN - 1] = 0;
 	s->state = state_char(t);
-	s->ppid = task_ppid(t);
-	s->tgid = task_tgid(t);
+	s->tid = pid_nr_in(t->pid, ns);
+	s->tgid = pid_nr_in(p->tgid, ns);
 	s->nice = t->nice;
 	s->prio = t->rt_prio ? -1 - t->rt_prio : 20 + t->nice;
 	s->policy = (u32)t->policy;
 	s->rt_prio = (u32)t->rt_prio;
 	spin_lock(&tasklist_lock);
-	s->pgid = p->pgid ? p->pgid->nr : 0;
-	s->sid = p->sid ? p->sid->nr : 0;
+	s->ppid = p->parent ? pid_nr_in(p->parent->tgid, ns) : 0;
+	s->pgid = pid_nr_in(p->pgid, ns);
+	s->sid = pid_nr_in(p->sid, ns);
 	s->tty_pgrp = -1;
 	if (p->tty) {
 		s->tty_nr = (s32)p->tty->rdev;
-		s->tty_pgrp = p->tty->pgrp ? p->tty->pgrp->nr : -1;
+		s->tty_pgrp = p->tty->pgrp ? pid_nr_in(p->tty->pgrp, ns) : -1;
 	}
 	s->nthreads = p->nthreads;
 	s->exit_signal = p->exit_signal;
-	s->tracer = t->tracer ? t->tracer->pid->nr : 0;
+	s->tracer = t->tracer ? pid_nr_in(t->tracer->pid, ns) : 0;
 	s->cutime = p->cutime_ns;
 	s->cstime = p->cstime_ns;
 	s->cmin_flt = p->cmin_flt;
@@ -137,9 +140,9 @@ static int show_stat(struct seq *s, struct inode *inode, bool whole)
 
 	if (!t)
 		return -ESRCH;
-	take_snapshot(t, &n, whole);
+	take_snapshot(t, &n, whole, proc_pid_ns(inode->sb));
 	mm = task_get_mm(t);
-	seq_printf(s, "%d (%s) %c %d %d %d %d %d %u %lu %lu %lu %lu %lu %lu %lu %lu %d %d %u 0 %lu ", t->pid->nr, n.comm, n.state,
+	seq_printf(s, "%d (%s) %c %d %d %d %d %d %u %lu %lu %lu %lu %lu %lu %lu %lu %d %d %u 0 %lu ", n.tid, n.comm, n.state,
 		   n.ppid, n.pgid, n.sid, n.tty_nr, n.tty_pgrp, 0x400000u, n.min_flt, n.cmin_flt, n.maj_flt, n.cmaj_flt,
 		   ticks(n.utime), ticks(n.stime), ticks(n.cutime), ticks(n.cstime), n.prio, n.nice, n.nthreads,
 		   ticks(n.start_ns));
@@ -172,6 +175,36 @@ static void status_memory(struct seq *s, struct mm *mm)
 		   (mm->end_code - mm->start_code) >> 10, mm->exec_vm << 2);
 }
 
+/* One for each namespace from that of the mount to the task's own. */
+static void show_numbers(struct seq *s, const char *name, const struct pid *pid, const struct pid_ns *ns, const struct pid_ns *top)
+{
+	const struct pid_ns *path[PID_NS_LEVELS];
+	u32 n = 0;
+
+	for (; ns && ns != top->parent; ns = ns->parent)
+		path[n++] = ns;
+	seq_printf(s, "%s:", name);
+	while (n > 0)
+		seq_printf(s, "\t%d", pid_nr_in(pid, path[--n]));
+	seq_puts(s, "\n");
+}
+
+static void show_ns_numbers(struct seq *s, struct task *t, const struct pid_ns *ns)
+{
+	struct pid *pgid, *sid;
+
+	spin_lock(&tasklist_lock);
+	pgid = t->proc->pgid ? pid_get(t->proc->pgid) : NULL;
+	sid = t->proc->sid ? pid_get(t->proc->sid) : NULL;
+	spin_unlock(&tasklist_lock);
+	show_numbers(s, "NStgid", t->proc->tgid, t->pid->ns, ns);
+	show_numbers(s, "NSpid", t->pid, t->pid->ns, ns);
+	show_numbers(s, "NSpgid", pgid, t->pid->ns, ns);
+	show_numbers(s, "NSsid", sid, t->pid->ns, ns);
+	pid_put(pgid);
+	pid_put(sid);
+}
+
 static int show_status(struct seq *s, struct inode *inode)
 {
 	struct task *t = proc_task_get(inode);
@@ -181,18 +214,20 @@ static int show_status(struct seq *s, struct inode *inode)
 
 	if (!t)
 		return -ESRCH;
-	take_snapshot(t, &n, true);
+	take_snapshot(t, &n, true, proc_pid_ns(inode->sb));
 	spin_lock(&t->alloc_lock);
 	c = cred_get(t->cred);
 	spin_unlock(&t->alloc_lock);
 	seq_printf(s,
 		   "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n"
 		   "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t",
-		   n.comm, t->fs ? t->fs->umask : 0, state_name(n.state), n.tgid, t->pid->nr, n.ppid, n.tracer, c->uid, c->euid,
-		   c->suid, c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
+		   n.comm, t->fs ? t->fs->umask : 0, state_name(n.state), n.tgid, n.tid, n.ppid, n.tracer, uid_out(c->uid),
+		   uid_out(c->euid), uid_out(c->suid), uid_out(c->fsuid), gid_out(c->gid), gid_out(c->egid), gid_out(c->sgid),
+		   gid_out(c->fsgid));
 	for (u32 i = 0; i < c->ngroups; i++)
-		seq_printf(s, "%u ", c->groups[i]);
-	seq_printf(s, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", n.tgid, t->pid->nr, n.pgid, n.sid);
+		seq_printf(s, "%u ", gid_out(c->groups[i]));
+	seq_puts(s, "\n");
+	show_ns_numbers(s, t, proc_pid_ns(inode->sb));
 	mm = task_get_mm(t);
 	if (mm) {
 		status_memory(s, mm);
@@ -437,16 +472,72 @@ static int show_cgroup(struct seq *s, struct inode *inode)
 	seq_puts(s, "0::/\n");
 	return 0;
 }
-static int show_id_map(struct seq *s, struct inode *inode)
+
+/* ---- uid_map, gid_map, setgroups: user_namespaces(7) ---- */
+
+static struct user_ns *user_ns_of(struct inode *inode)
 {
-	seq_puts(s, "         0          0 4294967295\n");
+	struct task *t = proc_task_get(inode);
+	struct cred *c = t ? task_get_cred(t) : NULL;
+	struct user_ns *u = c ? user_ns_get(c->user_ns) : NULL;
+
+	cred_put(c);
+	task_put(t);
+	return u;
+}
+
+static int show_map(struct seq *s, struct inode *inode, bool gid)
+{
+	struct user_ns *u = user_ns_of(inode);
+
+	if (!u)
+		return -ESRCH;
+	id_map_show(s, u, gid);
+	user_ns_put(u);
 	return 0;
 }
+static int show_uid_map(struct seq *s, struct inode *inode) { return show_map(s, inode, false); }
+static int show_gid_map(struct seq *s, struct inode *inode) { return show_map(s, inode, true); }
+
+static int store_map(struct inode *inode, char *text, bool gid)
+{
+	struct user_ns *u = user_ns_of(inode);
+	long err;
+
+	if (!u)
+		return -ESRCH;
+	err = id_map_write(u, gid, text);
+	user_ns_put(u);
+	return (int)err;
+}
+static int store_uid_map(struct inode *inode, char *text, size_t n) { return store_map(inode, text, false); }
+static int store_gid_map(struct inode *inode, char *text, size_t n) { return store_map(inode, text, true); }
+
 static int show_setgroups(struct seq *s, struct inode *inode)
 {
-	seq_puts(s, "allow\n");
+	struct user_ns *u = user_ns_of(inode);
+
+	if (!u)
+		return -ESRCH;
+	seq_puts(s, u->no_setgroups ? "deny\n" : "allow\n");
+	user_ns_put(u);
 	return 0;
 }
+
+static int store_setgroups(struct inode *inode, char *text, size_t n)
+{
+	struct user_ns *u = user_ns_of(inode);
+	long err;
+
+	if (!u)
+		return -ESRCH;
+	while (n && (text[n - 1] == '\n' || text[n - 1] == ' '))
+		text[--n] = 0;
+	err = setgroups_write(u, text);
+	user_ns_put(u);
+	return (int)err;
+}
+
 static int show_loginuid(struct seq *s, struct inode *inode)
 {
 	seq_puts(s, "4294967295");
@@ -469,6 +560,7 @@ static int show_io(struct seq *s, struct inode *inode)
 }
 static int show_children(struct seq *s, struct inode *inode)
 {
+	const struct pid_ns *ns = proc_pid_ns(inode->sb);
 	struct task *t = proc_task_get(inode);
 	struct process *c;
 
@@ -476,7 +568,8 @@ static int show_children(struct seq *s, struct inode *inode)
 		return -ESRCH;
 	spin_lock(&tasklist_lock);
 	list_for_each(c, &t->proc->children, sibling)
-		seq_printf(s, "%d ", c->tgid->nr);
+		if (pid_nr_in(c->tgid, ns))
+			seq_printf(s, "%d ", pid_nr_in(c->tgid, ns));
 	spin_unlock(&tasklist_lock);
 	task_put(t);
 	return 0;
@@ -537,30 +630,52 @@ static s64 mem_llseek(struct file *f, s64 off, int whence)
 static const struct file_ops mem_fops = { .open = mem_open, .read = mem_read, .write = mem_write, .llseek = mem_llseek };
 static const struct inode_ops mem_iops = { .getattr = NULL };
 
-/* ---- namespaces: names only; there is one of each kind ---- */
+/* ---- namespaces ---- */
 
-static const char *const ns_names[] = { "cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "time", "time_for_children",
-					"user", "uts" };
+static struct ns_common *ns_of_link(struct inode *inode)
+{
+	struct task *t = proc_task_get(inode);
+	struct ns_common *n;
+
+	if (!t)
+		return ERR_PTR(-ENOENT);
+	n = may_access_task(t, false) ? ns_of_task(t, (u32)((struct proc_inode *)inode->priv)->fd) : ERR_PTR(-EACCES);
+	task_put(t);
+	return n ? n : ERR_PTR(-ENOENT);
+}
 
 static char *ns_readlink(struct inode *inode)
 {
-	u32 i = (u32)((struct proc_inode *)inode->priv)->fd;
+	struct ns_common *n = ns_of_link(inode);
 	char buf[48];
-	const char *name = ns_names[i];
-	size_t n = kstrchr(name, '_') ? (size_t)(kstrchr(name, '_') - name) : strlen(name);
 
-	ksnprintf(buf, sizeof(buf), "%.*s:[%u]", (int)n, name, 4026531834u + i);
+	if (IS_ERR(n))
+		return ERR_PTR(PTR_ERR(n));
+	ksnprintf(buf, sizeof(buf), "%s:[%lu]", ns_kind_name(n->kind), n->ino);
+	ns_put(n);
 	return kstrdup(buf);
 }
-static const struct inode_ops ns_link_iops = { .readlink = ns_readlink };
+
+static int ns_get_link(struct inode *inode, struct path *out)
+{
+	struct ns_common *n = ns_of_link(inode);
+	int err;
+
+	if (IS_ERR(n))
+		return (int)PTR_ERR(n);
+	err = ns_path(n, out);
+	ns_put(n);
+	return err;
+}
+static const struct inode_ops ns_link_iops = { .readlink = ns_readlink, .get_link = ns_get_link };
 
 static int ns_lookup(struct inode *dir, struct dentry *dentry)
 {
 	struct proc_inode *parent = dir->priv, *pi;
 	struct inode *inode;
 
-	for (u32 i = 0; i < ARRAY_SIZE(ns_names); i++) {
-		if (kstrcmp(dentry->name, ns_names[i]))
+	for (u32 i = 0; i < NS_LINKS; i++) {
+		if (kstrcmp(dentry->name, ns_link_name(i)))
 			continue;
 		inode = inode_alloc(dir->sb);
 		pi = kzalloc(sizeof(*pi));
@@ -588,8 +703,8 @@ static int ns_lookup(struct inode *dir, struct dentry *dentry)
 
 static int ns_iterate(struct file *file, struct dir_context *ctx)
 {
-	for (; ctx->pos < ARRAY_SIZE(ns_names) + 2; ctx->pos++) {
-		const char *name = ctx->pos == 0 ? "." : ctx->pos == 1 ? ".." : ns_names[ctx->pos - 2];
+	for (; ctx->pos < NS_LINKS + 2; ctx->pos++) {
+		const char *name = ctx->pos == 0 ? "." : ctx->pos == 1 ? ".." : ns_link_name((u32)ctx->pos - 2);
 
 		if (!ctx->emit(ctx, name, (u32)strlen(name), ctx->pos + 1, file->inode->ino + ctx->pos, ctx->pos < 2 ? 4 : 10))
 			break;
@@ -610,8 +725,8 @@ static const struct file_ops ns_fops = { .iterate = ns_iterate, .llseek = generi
 	TEXT("limits", 0644, show_limits, NULL), TEXT("mounts", 0444, show_task_mounts, NULL), \
 	TEXT("mountinfo", 0444, show_task_mountinfo, NULL), TEXT("oom_score", 0444, show_zero, NULL), \
 	TEXT("oom_score_adj", 0644, show_oom_adj, store_oom_adj), TEXT("cgroup", 0444, show_cgroup, NULL), \
-	TEXT("uid_map", 0644, show_id_map, NULL), TEXT("gid_map", 0644, show_id_map, NULL), \
-	TEXT("setgroups", 0644, show_setgroups, NULL), TEXT("loginuid", 0644, show_loginuid, NULL), \
+	TEXT("uid_map", 0644, show_uid_map, store_uid_map), TEXT("gid_map", 0644, show_gid_map, store_gid_map), \
+	TEXT("setgroups", 0644, show_setgroups, store_setgroups), TEXT("loginuid", 0644, show_loginuid, NULL), \
 	TEXT("sessionid", 0444, show_loginuid, NULL), TEXT("personality", 0400, show_personality, NULL), \
 	TEXT("wchan", 0444, show_zero, NULL), TEXT("io", 0400, show_io, NULL),          \
 	{ "mem", S_IFREG | 0600, &mem_iops, &mem_fops, { NULL, NULL } },                \

@@ -38,7 +38,11 @@ static char *self_readlink(struct inode *inode)
 {
 	char buf[16];
 
-	ksnprintf(buf, sizeof(buf), "%d", task_tgid(current));
+	s32 nr = pid_nr_in(current->proc->tgid, proc_pid_ns(inode->sb));
+
+	if (!nr)
+		return ERR_PTR(-ENOENT);
+	ksnprintf(buf, sizeof(buf), "%d", nr);
 	return kstrdup(buf);
 }
 
@@ -46,7 +50,11 @@ static char *thread_self_readlink(struct inode *inode)
 {
 	char buf[40];
 
-	ksnprintf(buf, sizeof(buf), "%d/task/%d", task_tgid(current), task_tid(current));
+	const struct pid_ns *ns = proc_pid_ns(inode->sb);
+
+	if (!pid_nr_in(current->pid, ns))
+		return ERR_PTR(-ENOENT);
+	ksnprintf(buf, sizeof(buf), "%d/task/%d", pid_nr_in(current->proc->tgid, ns), pid_nr_in(current->pid, ns));
 	return kstrdup(buf);
 }
 
@@ -56,6 +64,11 @@ static void add_dynamic_link(struct dentry *root, const char *name, const struct
 
 	if (!IS_ERR_OR_NULL(d))
 		d->inode->iop = iop;
+}
+
+static void put_super(struct super_block *sb)
+{
+	ns_put(&proc_pid_ns(sb)->c);
 }
 
 static int proc_fill_super(struct super_block *sb, const char *source, const char *options, void *data)
@@ -69,6 +82,9 @@ static int proc_fill_super(struct super_block *sb, const char *source, const cha
 		return err;
 	proc_super_ops = *sb->ops;
 	proc_super_ops.evict_inode = proc_evict_inode;
+	proc_super_ops.put_super = put_super;
+	sb->priv = task_pid_ns(current);
+	ns_get(&task_pid_ns(current)->c);
 	sb->ops = &proc_super_ops;
 	root = sb->root->inode;
 	proc_add_files(sb->root);

@@ -63,8 +63,8 @@ int inet_bind(struct sock *sk, const struct sockaddr_k *addr, u32 len);
 int inet_autobind(struct inet_sock *is, const struct in_addr16 *local); /* local NULL: any */
 void inet_unbind(struct inet_sock *is);
 void inet_insert_child(struct inet_sock *child); /* an embryo shares its listener's port */
-struct inet_sock *inet_find_listener(const struct in_addr16 *dst, u16 port); /* reference, or NULL */
-struct inet_sock *inet_find_udp(const struct in_addr16 *src, u16 sport, const struct in_addr16 *dst, u16 port);
+struct inet_sock *inet_find_listener(const struct net_ns *net, const struct in_addr16 *dst, u16 port); /* reference, or NULL */
+struct inet_sock *inet_find_udp(const struct net_ns *net, const struct in_addr16 *src, u16 sport, const struct in_addr16 *dst, u16 port);
 bool inet_can_listen(struct inet_sock *is); /* no other listener on the same name */
 int inet_getname(struct sock *sk, struct sockaddr_k *addr, u32 *len, bool peer);
 

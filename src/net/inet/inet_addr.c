@@ -3,6 +3,7 @@
 
 #include "base/string.h"
 #include "net/inet/inet.h"
+#include "net/net_ns.h"
 
 static const u8 mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 static const u8 zeros[16];
@@ -119,7 +120,7 @@ int inet_route(const struct inet_sock *is, struct in_addr16 *dst)
 {
 	bool v4 = addr_is_v4(dst);
 
-	if (v4 && is->v6only)
+	if ((v4 && is->v6only) || !is->st.sk.net->lo_up)
 		return -ENETUNREACH;
 	if (addr_is_any(dst)) {
 		*dst = addr_loopback(v4);

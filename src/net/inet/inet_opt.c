@@ -8,6 +8,7 @@
 #include "base/string.h"
 #include "net/ifconf.h"
 #include "net/inet/inet.h"
+#include "net/net_ns.h"
 #include "sentry/kernel/task.h"
 
 #define OPT_MTU_DISCOVER_WANT 1
@@ -143,7 +144,7 @@ static int set_special(struct inet_sock *is, s32 level, s32 opt, s32 v)
 		case IP_HDRINCL:
 			return -ENOPROTOOPT;
 		case IP_TRANSPARENT:
-			return capable(CAP_NET_ADMIN) ? 0 : -EPERM;
+			return net_capable(is->st.sk.net, CAP_NET_ADMIN) ? 0 : -EPERM;
 		}
 		break;
 	case SOL_IPV6:

@@ -2,6 +2,7 @@
 #include <linux/capability.h>
 
 #include "net/inet/inet.h"
+#include "net/net_ns.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/timer.h"
 
@@ -48,7 +49,8 @@ static bool conflicts(struct inet_sock *is, u16 port)
 	struct inet_sock *o;
 
 	hlist_for_each(o, bucket(is_udp(is), port), port_node)
-		if (o != is && o->lport == port && (covers(o, &is->laddr) || covers(is, &o->laddr)) && !may_share(is, o))
+		if (o != is && o->lport == port && o->st.sk.net == is->st.sk.net &&
+		    (covers(o, &is->laddr) || covers(is, &o->laddr)) && !may_share(is, o))
 			return true;
 	return false;
 }
@@ -122,7 +124,7 @@ int inet_bind(struct sock *sk, const struct sockaddr_k *addr, u32 len)
 		return err;
 	if (!addr_is_any(&a) && !addr_is_loopback(&a) && !addr_is_multicast(&a) && !addr_is_broadcast(&a))
 		return -EADDRNOTAVAIL;
-	if (port && port < PORT_PRIVILEGED && !capable(CAP_NET_BIND_SERVICE))
+	if (port && port < PORT_PRIVILEGED && !net_capable(sk->net, CAP_NET_BIND_SERVICE))
 		return -EACCES;
 	spin_lock(&inet_lock);
 	err = bind_locked(is, &a, port);
@@ -162,7 +164,7 @@ void inet_insert_child(struct inet_sock *child)
 	spin_unlock(&inet_lock);
 }
 
-struct inet_sock *inet_find_listener(const struct in_addr16 *dst, u16 port)
+struct inet_sock *inet_find_listener(const struct net_ns *net, const struct in_addr16 *dst, u16 port)
 {
 	struct inet_sock *o, *best = NULL;
 	int score = 0, n = 0;
@@ -171,7 +173,7 @@ struct inet_sock *inet_find_listener(const struct in_addr16 *dst, u16 port)
 	hlist_for_each(o, bucket(false, port), port_node) {
 		int s = 1 + !addr_is_any(&o->laddr);
 
-		if (o->lport != port || o->st.sk.state != SS_LISTEN || !covers(o, dst))
+		if (o->lport != port || o->st.sk.net != net || o->st.sk.state != SS_LISTEN || !covers(o, dst))
 			continue;
 		/* Equal ones share by SO_REUSEPORT: one in turn, as seen from the clock. */
 		n = s > score ? 1 : n + (s == score);
@@ -201,14 +203,14 @@ static int udp_score(const struct inet_sock *o, const struct in_addr16 *src, u16
 	return s;
 }
 
-struct inet_sock *inet_find_udp(const struct in_addr16 *src, u16 sport, const struct in_addr16 *dst, u16 port)
+struct inet_sock *inet_find_udp(const struct net_ns *net, const struct in_addr16 *src, u16 sport, const struct in_addr16 *dst, u16 port)
 {
 	struct inet_sock *o, *best = NULL;
 	int score = 0, n = 0;
 
 	spin_lock(&inet_lock);
 	hlist_for_each(o, bucket(true, port), port_node) {
-		int s = o->lport == port ? udp_score(o, src, sport, dst) : 0;
+		int s = o->lport == port && o->st.sk.net == net ? udp_score(o, src, sport, dst) : 0;
 
 		if (!s)
 			continue;
@@ -232,7 +234,7 @@ bool inet_can_listen(struct inet_sock *is)
 
 	spin_lock(&inet_lock);
 	hlist_for_each(o, bucket(false, is->lport), port_node)
-		if (o != is && o->lport == is->lport && o->st.sk.state == SS_LISTEN &&
+		if (o != is && o->lport == is->lport && o->st.sk.net == is->st.sk.net && o->st.sk.state == SS_LISTEN &&
 		    (covers(o, &is->laddr) || covers(is, &o->laddr)) &&
 		    !(o->st.sk.reuseport && is->st.sk.reuseport && o->uid == is->uid))
 			ok = false;

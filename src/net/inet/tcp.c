@@ -140,7 +140,7 @@ static int connect_start(struct inet_sock *is, struct in_addr16 *dst, u16 port, 
 		return err;
 	is->raddr = *dst;
 	is->rport = port;
-	l = inet_find_listener(dst, port);
+	l = inet_find_listener(is->st.sk.net, dst, port);
 	err = l ? tcp_attach(l, is) : -ECONNREFUSED;
 	if (l)
 		sock_put(&l->st.sk);

@@ -93,7 +93,7 @@ static long udp_sendmsg(struct sock *sk, struct msg *m)
 	memcpy(p->dst, &d.addr, 16);
 	p->sport = is->lport;
 	p->dport = d.port;
-	to = inet_find_udp(&src, is->lport, &d.addr, d.port);
+	to = inet_find_udp(is->st.sk.net, &src, is->lport, &d.addr, d.port);
 	if (!to) {
 		pkt_free(p);
 		udp_unreachable(is, d.connected);

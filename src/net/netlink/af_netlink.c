@@ -4,6 +4,7 @@
 #include <linux/eventpoll.h>
 
 #include "base/string.h"
+#include "net/net_ns.h"
 #include "net/netlink/netlink.h"
 #include "net/scm.h"
 #include "sentry/kernel/task.h"
@@ -164,7 +165,7 @@ static long nl_sendmsg(struct sock *sk, struct msg *m)
 	if (to && m->namelen) {
 		if (m->namelen < sizeof(*to) || to->nl_family != AF_NETLINK)
 			return -EINVAL;
-		if (to->nl_groups && !capable(CAP_NET_ADMIN))
+		if (to->nl_groups && !net_capable(ns->sk.net, CAP_NET_ADMIN))
 			return -EPERM;
 		pid = to->nl_pid;
 	}
@@ -223,12 +224,12 @@ static long nl_recvmsg(struct sock *sk, struct msg *m)
 
 /* ---- names ---- */
 
-static bool portid_taken(s32 protocol, u32 id)
+static bool portid_taken(const struct nl_sock *ns, u32 id)
 {
 	struct sock *o;
 
 	list_for_each(o, &bound, accept_node)
-		if (o->protocol == protocol && to_netlink(o)->portid == id)
+		if (o->protocol == ns->sk.protocol && o->net == ns->sk.net && to_netlink(o)->portid == id)
 			return true;
 	return false;
 }
@@ -243,9 +244,9 @@ static int nl_set_portid(struct nl_sock *ns, u32 want)
 	if (ns->portid) {
 		err = want && want != ns->portid ? -EINVAL : 0;
 	} else {
-		while (!want && portid_taken(ns->sk.protocol, id))
+		while (!want && portid_taken(ns, id))
 			id = --next_portid;
-		if (want && portid_taken(ns->sk.protocol, id)) {
+		if (want && portid_taken(ns, id)) {
 			err = -EADDRINUSE;
 		} else {
 			ns->portid = id;

@@ -3,6 +3,7 @@
 #include <linux/rtnetlink.h>
 
 #include "base/string.h"
+#include "net/net_ns.h"
 #include "net/ifconf.h"
 #include "net/netlink/netlink.h"
 #include "sentry/kernel/task.h"
@@ -14,24 +15,25 @@ static const u8 lo6[16] = { [15] = 1 };
 static void put_link(struct nlbuf *b, u16 flags)
 {
 	static const u8 mac[6];
-	struct ifinfomsg m = { .ifi_type = ARPHRD_LOOPBACK_K, .ifi_index = LO_INDEX, .ifi_flags = LO_FLAGS_LOWER_UP };
+	struct ifinfomsg m = { .ifi_type = ARPHRD_LOOPBACK_K, .ifi_index = LO_INDEX, .ifi_flags = lo_flags(current_net_ns()) };
 	struct rtnl_link_stats64 st64;
 	struct rtnl_link_stats st;
-	u8 zero = 0;
+	bool up = current_net_ns()->lo_up;
+	u8 zero = 0, operstate = up ? 0 /* unknown */ : 2 /* down */;
 
 	memset(&st64, 0, sizeof(st64));
 	memset(&st, 0, sizeof(st));
 	nl_begin(b, RTM_NEWLINK, flags, &m, sizeof(m));
 	nl_attr_str(b, IFLA_IFNAME, "lo");
 	nl_attr_u32(b, IFLA_TXQLEN, 1000);
-	nl_attr(b, IFLA_OPERSTATE, &zero, 1);
+	nl_attr(b, IFLA_OPERSTATE, &operstate, 1);
 	nl_attr(b, IFLA_LINKMODE, &zero, 1);
 	nl_attr_u32(b, IFLA_MTU, LO_MTU);
 	nl_attr_u32(b, IFLA_GROUP, 0);
 	nl_attr_u32(b, IFLA_PROMISCUITY, 0);
 	nl_attr_u32(b, IFLA_NUM_TX_QUEUES, 1);
 	nl_attr_u32(b, IFLA_NUM_RX_QUEUES, 1);
-	nl_attr_str(b, IFLA_QDISC, "noqueue");
+	nl_attr_str(b, IFLA_QDISC, up ? "noqueue" : "noop");
 	nl_attr(b, IFLA_ADDRESS, mac, sizeof(mac));
 	nl_attr(b, IFLA_BROADCAST, mac, sizeof(mac));
 	nl_attr(b, IFLA_STATS64, &st64, sizeof(st64));
@@ -115,6 +117,23 @@ static int get_link(const struct nlmsghdr *h, struct nlbuf *b)
 	return 0;
 }
 
+/* "ip link set lo up" and "down". */
+static int set_link(struct net_ns *n, const struct nlmsghdr *h)
+{
+	const struct ifinfomsg *m = NLMSG_DATA(h);
+	const char *name;
+	u32 len;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return -EINVAL;
+	name = find_attr(h, sizeof(*m), IFLA_IFNAME, &len);
+	if (m->ifi_index ? m->ifi_index != LO_INDEX : !name || len < 2 || kstrncmp(name, "lo", len))
+		return h->nlmsg_flags & NLM_F_CREATE ? -EOPNOTSUPP : -ENODEV;
+	if (m->ifi_change & 1 /* IFF_UP */)
+		n->lo_up = m->ifi_flags & 1;
+	return 0;
+}
+
 static int get_route(const struct nlmsghdr *h, struct nlbuf *b)
 {
 	const struct rtmsg *m = NLMSG_DATA(h);
@@ -137,6 +156,8 @@ static void dump(u16 type, u8 family, struct nlbuf *b)
 {
 	bool v4 = family == AF_UNSPEC || family == AF_INET, v6 = family == AF_UNSPEC || family == AF_INET6;
 
+	if (type != RTM_GETLINK && !current_net_ns()->lo_up)
+		return; /* addresses and routes come with the interface */
 	switch (type) {
 	case RTM_GETLINK:
 		put_link(b, NLM_F_MULTI);
@@ -166,8 +187,11 @@ int route_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b,
 	if (type < RTM_BASE || type > RTM_MAX)
 		return -EOPNOTSUPP;
 	/* Each kind has four messages: NEW, DEL, GET, SET. */
-	if ((type & 3) != (RTM_GETLINK & 3))
-		return capable(CAP_NET_ADMIN) ? -EOPNOTSUPP : -EPERM;
+	if ((type & 3) != (RTM_GETLINK & 3)) {
+		if (!net_capable(ns->sk.net, CAP_NET_ADMIN))
+			return -EPERM;
+		return type == RTM_NEWLINK ? set_link(ns->sk.net, h) : -EOPNOTSUPP;
+	}
 	if ((h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP || (h->nlmsg_flags & NLM_F_ROOT)) {
 		dump(type, family, b);
 		*dumped = true;

@@ -3,6 +3,7 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "net/net_ns.h"
 #include "net/unix/unix.h"
 #include "sentry/kernel/task.h"
 
@@ -38,12 +39,12 @@ static struct hlist_head *bucket_of(const u8 *raw, u32 len, u16 type)
 	return &abstract[h % HASH_SIZE];
 }
 
-static struct unix_sock *find_abstract_locked(const u8 *raw, u32 len, u16 type)
+static struct unix_sock *find_abstract_locked(const struct net_ns *net, const u8 *raw, u32 len, u16 type)
 {
 	struct unix_sock *u;
 
 	hlist_for_each(u, bucket_of(raw, len, type), hash)
-		if (u->st.sk.type == type && u->addr->len == len && !memcmp(u->addr->raw, raw, len))
+		if (u->st.sk.type == type && u->st.sk.net == net && u->addr->len == len && !memcmp(u->addr->raw, raw, len))
 			return u;
 	return NULL;
 }
@@ -58,7 +59,7 @@ static int insert_abstract(struct unix_sock *u, struct unix_addr *a)
 	int err = -EADDRINUSE;
 
 	spin_lock(&unix_table_lock);
-	if (!find_abstract_locked(a->raw, a->len, u->st.sk.type)) {
+	if (!find_abstract_locked(u->st.sk.net, a->raw, a->len, u->st.sk.type)) {
 		WRITE_ONCE(u->addr, a);
 		hlist_add(&u->hash, bucket_of(a->raw, a->len, u->st.sk.type));
 		err = 0;
@@ -240,7 +241,7 @@ struct unix_sock *unix_find(const struct sockaddr_k *addr, u32 len, u16 type)
 	if (addr->raw[UNIX_PATH_OFF])
 		return find_path(addr, len, type);
 	spin_lock(&unix_table_lock);
-	u = find_abstract_locked(addr->raw, len, type);
+	u = find_abstract_locked(current_net_ns(), addr->raw, len, type);
 	if (u)
 		sock_get(&u->st.sk);
 	spin_unlock(&unix_table_lock);

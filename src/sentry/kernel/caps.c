@@ -6,6 +6,7 @@
 
 #include "sentry/kernel/caps.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 
@@ -71,7 +72,7 @@ SYSCALL2(capget, u64, uheader, u64, udata)
 
 static long check_new_sets(const struct cred *old, kernel_cap_t e, kernel_cap_t p, kernel_cap_t i)
 {
-	bool setpcap = capable(CAP_SETPCAP);
+	bool setpcap = self_capable(CAP_SETPCAP);
 
 	if (!setpcap && i & ~(old->inheritable | old->permitted))
 		return -EPERM;
@@ -125,7 +126,7 @@ long prctl_capbset_drop(u64 cap)
 {
 	struct cred *c;
 
-	if (!capable(CAP_SETPCAP))
+	if (!self_capable(CAP_SETPCAP))
 		return -EPERM;
 	if (cap > CAP_LAST_CAP)
 		return -EINVAL;
@@ -149,7 +150,7 @@ long prctl_set_securebits(u64 bits)
 		return -EPERM;
 	if ((old & SECURE_ALL_LOCKS_K) & ~bits) /* a lock stays */
 		return -EPERM;
-	if (bits & ~(u64)(SECURE_ALL_BITS_K | SECURE_ALL_LOCKS_K) || !capable(CAP_SETPCAP))
+	if (bits & ~(u64)(SECURE_ALL_BITS_K | SECURE_ALL_LOCKS_K) || !self_capable(CAP_SETPCAP))
 		return -EPERM;
 	c = prepare_creds();
 	if (!c)

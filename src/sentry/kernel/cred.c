@@ -9,10 +9,9 @@
 
 #include "base/string.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
-
-#define NO_ID (~0u)
 
 struct cred *cred_get(struct cred *c)
 {
@@ -24,6 +23,7 @@ void cred_put(struct cred *c)
 {
 	if (c && refcount_dec_and_test(&c->ref)) {
 		kfree(c->groups);
+		user_ns_put(c->user_ns);
 		kfree(c);
 	}
 }
@@ -38,6 +38,7 @@ struct cred *cred_alloc_init(u32 uid, u32 gid)
 	c->uid = c->euid = c->suid = c->fsuid = uid;
 	c->gid = c->egid = c->sgid = c->fsgid = gid;
 	c->bset = CAP_ALL;
+	c->user_ns = user_ns_get(&init_user_ns);
 	if (uid == 0)
 		c->permitted = c->effective = CAP_ALL;
 	return c;
@@ -60,6 +61,7 @@ struct cred *prepare_creds(void)
 		}
 		memcpy(c->groups, old->groups, old->ngroups * sizeof(u32));
 	}
+	user_ns_get(c->user_ns);
 	return c;
 }
 
@@ -77,11 +79,6 @@ void commit_creds(struct cred *c)
 	t->cred = c;
 	spin_unlock(&t->alloc_lock);
 	cred_put(old);
-}
-
-bool capable(int cap)
-{
-	return current->cred->effective >> cap & 1;
 }
 
 bool in_group(const struct cred *c, u32 gid)
@@ -108,8 +105,9 @@ bool in_group(const struct cred *c, u32 gid)
 /* capabilities(7), "Effect of user ID changes on capabilities". */
 static void fix_caps_after_setuid(struct cred *c, const struct cred *old)
 {
-	bool had_root = old->uid == 0 || old->euid == 0 || old->suid == 0;
-	bool has_root = c->uid == 0 || c->euid == 0 || c->suid == 0;
+	u32 root = make_uid(c->user_ns, 0);
+	bool had_root = old->uid == root || old->euid == root || old->suid == root;
+	bool has_root = c->uid == root || c->euid == root || c->suid == root;
 
 	if (c->securebits & (1u << SECURE_NO_SETUID_FIXUP))
 		return;
@@ -118,9 +116,9 @@ static void fix_caps_after_setuid(struct cred *c, const struct cred *old)
 			c->permitted = c->effective = 0;
 		c->ambient = 0;
 	}
-	if (old->euid == 0 && c->euid != 0)
+	if (old->euid == root && c->euid != root)
 		c->effective = 0;
-	else if (old->euid != 0 && c->euid == 0)
+	else if (old->euid != root && c->euid == root)
 		c->effective = c->permitted;
 }
 
@@ -130,12 +128,20 @@ static void fix_caps_after_setuid(struct cred *c, const struct cred *old)
 
 static void fix_caps_after_setfsuid(struct cred *c, const struct cred *old)
 {
+	u32 root = make_uid(c->user_ns, 0);
+
 	if (c->securebits & (1u << SECURE_NO_SETUID_FIXUP))
 		return;
-	if (old->fsuid == 0 && c->fsuid != 0)
+	if (old->fsuid == root && c->fsuid != root)
 		c->effective &= ~FS_CAPS;
-	else if (old->fsuid != 0 && c->fsuid == 0)
+	else if (old->fsuid != root && c->fsuid == root)
 		c->effective |= c->permitted & FS_CAPS;
+}
+
+/* An id that has no meaning in the caller's user namespace. */
+static bool unmapped(u32 named, u32 id)
+{
+	return named != NO_ID && id == NO_ID;
 }
 
 static long finish_setuid(struct cred *c)
@@ -151,8 +157,9 @@ static long refuse(struct cred *c, long err)
 	return err;
 }
 
-SYSCALL1(setuid, u32, uid)
+SYSCALL1(setuid, u32, uuid)
 {
+	u32 uid = uid_in(uuid);
 	struct cred *c;
 
 	if (uid == NO_ID)
@@ -160,7 +167,7 @@ SYSCALL1(setuid, u32, uid)
 	c = prepare_creds();
 	if (!c)
 		return -ENOMEM;
-	if (capable(CAP_SETUID))
+	if (self_capable(CAP_SETUID))
 		c->uid = c->suid = uid;
 	else if (uid != c->uid && uid != c->suid)
 		return refuse(c, -EPERM);
@@ -168,12 +175,16 @@ SYSCALL1(setuid, u32, uid)
 	return finish_setuid(c);
 }
 
-SYSCALL2(setreuid, u32, ruid, u32, euid)
+SYSCALL2(setreuid, u32, uruid, u32, ueuid)
 {
+	u32 ruid = uid_in(uruid), euid = uid_in(ueuid);
 	const struct cred *old = current->cred;
-	bool privileged = capable(CAP_SETUID);
-	struct cred *c = prepare_creds();
+	bool privileged = self_capable(CAP_SETUID);
+	struct cred *c;
 
+	if (unmapped(uruid, ruid) || unmapped(ueuid, euid))
+		return -EINVAL;
+	c = prepare_creds();
 	if (!c)
 		return -ENOMEM;
 	if (ruid != NO_ID) {
@@ -197,12 +208,15 @@ static bool one_of(u32 id, u32 a, u32 b, u32 c)
 	return id == NO_ID || id == a || id == b || id == c;
 }
 
-SYSCALL3(setresuid, u32, ruid, u32, euid, u32, suid)
+SYSCALL3(setresuid, u32, uruid, u32, ueuid, u32, usuid)
 {
+	u32 ruid = uid_in(uruid), euid = uid_in(ueuid), suid = uid_in(usuid);
 	const struct cred *o = current->cred;
 	struct cred *c;
 
-	if (!capable(CAP_SETUID) && !(one_of(ruid, o->uid, o->euid, o->suid) && one_of(euid, o->uid, o->euid, o->suid) &&
+	if (unmapped(uruid, ruid) || unmapped(ueuid, euid) || unmapped(usuid, suid))
+		return -EINVAL;
+	if (!self_capable(CAP_SETUID) && !(one_of(ruid, o->uid, o->euid, o->suid) && one_of(euid, o->uid, o->euid, o->suid) &&
 				      one_of(suid, o->uid, o->euid, o->suid)))
 		return -EPERM;
 	c = prepare_creds();
@@ -215,13 +229,14 @@ SYSCALL3(setresuid, u32, ruid, u32, euid, u32, suid)
 	return finish_setuid(c);
 }
 
-SYSCALL1(setfsuid, u32, uid)
+SYSCALL1(setfsuid, u32, uuid)
 {
+	u32 uid = uid_in(uuid);
 	const struct cred *o = current->cred;
-	u32 before = o->fsuid;
+	u32 before = uid_out(o->fsuid);
 	struct cred *c;
 
-	if (uid == NO_ID || !(uid == o->uid || uid == o->euid || uid == o->suid || uid == o->fsuid || capable(CAP_SETUID)))
+	if (uid == NO_ID || !(uid == o->uid || uid == o->euid || uid == o->suid || uid == o->fsuid || self_capable(CAP_SETUID)))
 		return before;
 	c = prepare_creds();
 	if (!c)
@@ -232,8 +247,9 @@ SYSCALL1(setfsuid, u32, uid)
 	return before;
 }
 
-SYSCALL1(setgid, u32, gid)
+SYSCALL1(setgid, u32, ugid)
 {
+	u32 gid = gid_in(ugid);
 	struct cred *c;
 
 	if (gid == NO_ID)
@@ -241,7 +257,7 @@ SYSCALL1(setgid, u32, gid)
 	c = prepare_creds();
 	if (!c)
 		return -ENOMEM;
-	if (capable(CAP_SETGID))
+	if (self_capable(CAP_SETGID))
 		c->gid = c->sgid = gid;
 	else if (gid != c->gid && gid != c->sgid)
 		return refuse(c, -EPERM);
@@ -250,12 +266,16 @@ SYSCALL1(setgid, u32, gid)
 	return 0;
 }
 
-SYSCALL2(setregid, u32, rgid, u32, egid)
+SYSCALL2(setregid, u32, urgid, u32, uegid)
 {
+	u32 rgid = gid_in(urgid), egid = gid_in(uegid);
 	const struct cred *old = current->cred;
-	bool privileged = capable(CAP_SETGID);
-	struct cred *c = prepare_creds();
+	bool privileged = self_capable(CAP_SETGID);
+	struct cred *c;
 
+	if (unmapped(urgid, rgid) || unmapped(uegid, egid))
+		return -EINVAL;
+	c = prepare_creds();
 	if (!c)
 		return -ENOMEM;
 	if (rgid != NO_ID) {
@@ -275,12 +295,15 @@ SYSCALL2(setregid, u32, rgid, u32, egid)
 	return 0;
 }
 
-SYSCALL3(setresgid, u32, rgid, u32, egid, u32, sgid)
+SYSCALL3(setresgid, u32, urgid, u32, uegid, u32, usgid)
 {
+	u32 rgid = gid_in(urgid), egid = gid_in(uegid), sgid = gid_in(usgid);
 	const struct cred *o = current->cred;
 	struct cred *c;
 
-	if (!capable(CAP_SETGID) && !(one_of(rgid, o->gid, o->egid, o->sgid) && one_of(egid, o->gid, o->egid, o->sgid) &&
+	if (unmapped(urgid, rgid) || unmapped(uegid, egid) || unmapped(usgid, sgid))
+		return -EINVAL;
+	if (!self_capable(CAP_SETGID) && !(one_of(rgid, o->gid, o->egid, o->sgid) && one_of(egid, o->gid, o->egid, o->sgid) &&
 				      one_of(sgid, o->gid, o->egid, o->sgid)))
 		return -EPERM;
 	c = prepare_creds();
@@ -294,13 +317,14 @@ SYSCALL3(setresgid, u32, rgid, u32, egid, u32, sgid)
 	return 0;
 }
 
-SYSCALL1(setfsgid, u32, gid)
+SYSCALL1(setfsgid, u32, ugid)
 {
+	u32 gid = gid_in(ugid);
 	const struct cred *o = current->cred;
-	u32 before = o->fsgid;
+	u32 before = gid_out(o->fsgid);
 	struct cred *c;
 
-	if (gid == NO_ID || !(gid == o->gid || gid == o->egid || gid == o->sgid || gid == o->fsgid || capable(CAP_SETGID)))
+	if (gid == NO_ID || !(gid == o->gid || gid == o->egid || gid == o->sgid || gid == o->fsgid || self_capable(CAP_SETGID)))
 		return before;
 	c = prepare_creds();
 	if (!c)
@@ -314,22 +338,22 @@ SYSCALL1(setfsgid, u32, gid)
 
 SYSCALL0(getuid)
 {
-	return current->cred->uid;
+	return uid_out(current->cred->uid);
 }
 
 SYSCALL0(geteuid)
 {
-	return current->cred->euid;
+	return uid_out(current->cred->euid);
 }
 
 SYSCALL0(getgid)
 {
-	return current->cred->gid;
+	return gid_out(current->cred->gid);
 }
 
 SYSCALL0(getegid)
 {
-	return current->cred->egid;
+	return gid_out(current->cred->egid);
 }
 
 static long put_three(u64 a, u32 va, u64 b, u32 vb, u64 c, u32 vc)
@@ -341,14 +365,14 @@ SYSCALL3(getresuid, u64, r, u64, e, u64, s)
 {
 	const struct cred *c = current->cred;
 
-	return put_three(r, c->uid, e, c->euid, s, c->suid);
+	return put_three(r, uid_out(c->uid), e, uid_out(c->euid), s, uid_out(c->suid));
 }
 
 SYSCALL3(getresgid, u64, r, u64, e, u64, s)
 {
 	const struct cred *c = current->cred;
 
-	return put_three(r, c->gid, e, c->egid, s, c->sgid);
+	return put_three(r, gid_out(c->gid), e, gid_out(c->egid), s, gid_out(c->sgid));
 }
 
 /* ---- supplementary groups ---- */
@@ -362,8 +386,9 @@ SYSCALL2(getgroups, s32, size, u64, ulist)
 	if (size) {
 		if ((u32)size < c->ngroups)
 			return -EINVAL;
-		if (c->ngroups && copy_to_user(ulist, c->groups, c->ngroups * sizeof(u32)))
-			return -EFAULT;
+		for (u32 i = 0; i < c->ngroups; i++)
+			if (put_user(gid_out(c->groups[i]), ulist + i * sizeof(u32)))
+				return -EFAULT;
 	}
 	return c->ngroups;
 }
@@ -397,12 +422,18 @@ static void sort_groups(u32 *a, u32 n)
 	}
 }
 
+/* user_namespaces(7): not before the groups are mapped, nor when it was denied. */
+static bool may_setgroups(const struct user_ns *u)
+{
+	return u == &init_user_ns || (u->gid_map.n && !u->no_setgroups);
+}
+
 SYSCALL2(setgroups, s32, n, u64, ulist)
 {
 	struct cred *c;
 	u32 *groups = NULL;
 
-	if (!capable(CAP_SETGID))
+	if (!self_capable(CAP_SETGID) || !may_setgroups(current->cred->user_ns))
 		return -EPERM;
 	if ((u32)n > NGROUPS_MAX)
 		return -EINVAL;
@@ -413,6 +444,13 @@ SYSCALL2(setgroups, s32, n, u64, ulist)
 		if (copy_from_user(groups, ulist, (u32)n * sizeof(u32))) {
 			kfree(groups);
 			return -EFAULT;
+		}
+		for (s32 i = 0; i < n; i++) {
+			groups[i] = gid_in(groups[i]);
+			if (groups[i] == NO_ID) {
+				kfree(groups);
+				return -EINVAL;
+			}
 		}
 		sort_groups(groups, (u32)n);
 	}

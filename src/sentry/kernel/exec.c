@@ -23,6 +23,7 @@
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/rseq.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/trace/trace.h"
@@ -236,6 +237,8 @@ static void apply_set_ids(struct binprm *b, struct cred *c)
 
 	if (b->file->path.mnt->flags & MS_NOSUID || current->no_new_privs || current->tracer)
 		return;
+	if (show_uid(c->user_ns, i->uid) == NO_ID || show_gid(c->user_ns, i->gid) == NO_ID)
+		return;
 	if (i->mode & S_ISUID)
 		c->euid = i->uid;
 	if ((i->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
@@ -271,13 +274,14 @@ static void read_file_caps(const struct binprm *b, struct file_caps *fc)
 /* capabilities(7), "Transformation of capabilities during execve()". A user's file is asked; root has all anyway. */
 static void compute_caps(struct binprm *b, struct cred *c, bool set_id)
 {
-	bool root_magic = !(c->securebits & (1u << SECURE_NOROOT)) && (c->euid == 0 || c->uid == 0);
+	u32 root = make_uid(c->user_ns, 0);
+	bool root_magic = !(c->securebits & (1u << SECURE_NOROOT)) && (c->euid == root || c->uid == root);
 	struct file_caps fc = { 0 };
 
 	if (root_magic) {
 		fc.permitted = fc.inheritable = CAP_ALL;
-		fc.effective = c->euid == 0;
-	} else {
+		fc.effective = c->euid == root;
+	} else if (c->user_ns == &init_user_ns) {
 		read_file_caps(b, &fc);
 	}
 	if (set_id || fc.present)
@@ -301,7 +305,7 @@ static long new_creds(struct binprm *b)
 	c->suid = c->fsuid = c->euid;
 	c->sgid = c->fsgid = c->egid;
 	compute_caps(b, c, set_id);
-	b->secure = c->uid != c->euid || c->gid != c->egid || (c->uid && c->permitted & ~c->ambient);
+	b->secure = c->uid != c->euid || c->gid != c->egid || (c->uid != make_uid(c->user_ns, 0) && c->permitted & ~c->ambient);
 	b->cred = c;
 	return 0;
 }

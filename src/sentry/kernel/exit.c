@@ -9,6 +9,7 @@
 #include "fs/dev/tty.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/ipc_sem.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/posix_timer.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/sched.h"
@@ -73,11 +74,16 @@ static struct process *find_reaper(struct process *dead)
 {
 	struct process *p = dead->parent;
 
+	struct pid_ns *ns = dead->tgid->ns;
+
+	/* prctl(2), PR_SET_CHILD_SUBREAPER: the nearest one, in the same pid namespace. */
 	if (dead->has_child_subreaper)
-		for (; p && p != init_process && p != &kernel_process; p = p->parent)
+		for (; p && p->tgid && p->tgid->ns == ns && p != ns->reaper; p = p->parent)
 			if (p->is_subreaper && p->nthreads)
 				return p;
-	return init_process;
+	while (ns->reaper == dead && ns->parent)
+		ns = ns->parent;
+	return ns->reaper;
 }
 
 static void send_pdeath_signals(struct process *p)
@@ -174,6 +180,66 @@ static u32 collect_groups(struct process *p, struct pid **groups)
 	return n;
 }
 
+/* ---- the first process of a pid namespace: pid_namespaces(7) ---- */
+
+static void kill_namespace(struct pid_ns *ns)
+{
+	s32 nr = 1;
+
+	while ((nr = next_tgid(ns, nr + 1))) {
+		struct pid *pid = pid_find_in(ns, nr);
+		struct process *p = pid ? pid_process_get(pid) : NULL;
+
+		if (p && p != current->proc)
+			send_signal_process(p, SIGKILL, SEND_SIG_PRIV);
+		process_put(p);
+		pid_put(pid);
+	}
+}
+
+/* Are we alone? Children that are dead need nobody to wait for them any more. */
+static bool alone_in(struct pid_ns *ns)
+{
+	struct process *me = current->proc, *child, *tmp;
+	LIST_HEAD(dead);
+	bool alone;
+
+	spin_lock(&tasklist_lock);
+	list_for_each_safe(child, tmp, &me->children, sibling)
+		if ((child->flags & PROC_ZOMBIE) && !child->traced_dead && !(child->leader->jobctl & JOBCTL_PTRACE_ZOMBIE))
+			reap_if_ignored(child, &dead);
+	alone = ns->nr_tasks == (current == me->leader ? 1u : 2u);
+	spin_unlock(&tasklist_lock);
+	put_dead(&dead);
+	return alone;
+}
+
+/* Nobody new comes, everybody else dies and is waited for. */
+static void end_namespace(struct pid_ns *ns)
+{
+	struct process *me = current->proc;
+	struct waiter w = { 0 };
+
+	pid_ns_close(ns);
+	WRITE_ONCE(me->ns_ending, true);
+	kill_namespace(ns);
+	list_init(&w.node);
+	for (;;) {
+		prepare_to_wait(&me->wait_child, &w, TASK_UNINTERRUPTIBLE);
+		if (alone_in(ns))
+			break;
+		schedule();
+	}
+	finish_wait(&me->wait_child, &w);
+}
+
+static bool last_of_namespace(const struct task *t)
+{
+	const struct process *p = t->proc;
+
+	return unlikely(p->tgid->level) && p->tgid->ns->reaper == p && READ_ONCE(p->nthreads) == 1;
+}
+
 /* Process 1 is the sandbox's command: when it ends everything ends, with its status. */
 static __noreturn void exit_sandbox(const struct process *p)
 {
@@ -252,6 +318,8 @@ void do_exit(s32 code)
 	ptrace_exit_tracer(t);
 	sem_exit(t);
 	exit_files(t);
+	if (last_of_namespace(t))
+		end_namespace(t->proc->tgid->ns);
 	ktimer_cancel_sync(&t->sleep_timer);
 	if (leave_group(t)) {
 		if (is_init)

@@ -13,6 +13,7 @@
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/ipc_sem.h"
 #include "sentry/kernel/nsproxy.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/posix_timer.h"
 #include "sentry/kernel/ptrace.h"
@@ -20,6 +21,7 @@
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/trace/trace.h"
@@ -77,17 +79,21 @@ static long check_flags(const struct clone_params *p)
 		return -EINVAL;
 	if ((f & (CLONE_NEWUSER | CLONE_FS)) == (CLONE_NEWUSER | CLONE_FS))
 		return -EINVAL;
+	if ((f & CLONE_NEWIPC) && (f & CLONE_SYSVSEM))
+		return -EINVAL;
 	if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND))
 		return -EINVAL;
 	if ((f & CLONE_SIGHAND) && !(f & CLONE_VM))
 		return -EINVAL;
-	if ((f & CLONE_PARENT) && current->proc == init_process)
+	if ((f & CLONE_PARENT) && task_pid_ns(current)->reaper == current->proc)
 		return -EINVAL;
 	if ((f & CLONE_THREAD) && (f & (CLONE_NEWUSER | CLONE_NEWPID)))
 		return -EINVAL;
 	if ((f & CLONE_PIDFD) && (f & (CLONE_DETACHED | CLONE_THREAD)))
 		return -EINVAL;
-	if ((f & CLONE_NEW_ANY) && !capable(CAP_SYS_ADMIN))
+	if ((f & CLONE_THREAD) && current->ns->pid != task_pid_ns(current))
+		return -EINVAL;
+	if ((f & CLONE_NEW_ANY) && !(f & CLONE_NEWUSER) && !self_capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	return 0;
 }
@@ -231,14 +237,36 @@ static long copy_process_part(struct task *t, const struct clone_params *p)
 	return 0;
 }
 
+/* The child alone gets credentials of the new namespace. */
+static long user_ns_create_for(struct task *t)
+{
+	struct cred *c = prepare_creds();
+	long err = c ? user_ns_create(c) : -ENOMEM;
+
+	if (err) {
+		cred_put(c);
+		return err;
+	}
+	cred_put(t->cred);
+	t->cred = c;
+	return 0;
+}
+
 static long copy_namespaces(struct task *t, u64 flags)
 {
-	struct nsproxy *ns = flags & CLONE_NEW_ANY ? nsproxy_copy(current->ns, flags) : nsproxy_get(current->ns);
+	struct nsproxy *ns;
 
+	if (flags & CLONE_NEWUSER) {
+		long err = user_ns_create_for(t);
+
+		if (err)
+			return err;
+	}
+	ns = nsproxy_fork(current->ns, flags, t->cred->user_ns);
 	if (IS_ERR(ns))
 		return PTR_ERR(ns);
 	t->ns = ns;
-	return flags & CLONE_NEWNS ? mount_ns_unshare(ns, t->fs) : 0;
+	return flags & CLONE_NEWNS ? mount_ns_unshare(ns, t->fs, t->cred->user_ns) : 0;
 }
 
 static long copy_parts(struct task *t, const struct clone_params *p)
@@ -250,7 +278,7 @@ static long copy_parts(struct task *t, const struct clone_params *p)
 	if ((err = copy_process_part(t, p)) || (err = copy_sighand(t, p->flags)) || (err = copy_files(t, p->flags)) ||
 	    (err = copy_namespaces(t, p->flags)) || (err = sem_fork(t, p->flags)) || (err = copy_mm(t, p->flags)))
 		return err;
-	t->pid = pid_alloc(p->set_tid);
+	t->pid = pid_alloc(t->ns->pid, p->set_tid, p->nset_tid);
 	if (IS_ERR(t->pid)) {
 		err = PTR_ERR(t->pid);
 		t->pid = NULL;
@@ -299,7 +327,7 @@ static void child_start(void *unused)
 	struct task *t = current;
 
 	if (t->set_child_tid)
-		put_user(task_tid(t), t->set_child_tid);
+		put_user(pid_nr_own(t->pid), t->set_child_tid);
 	user_task_loop();
 }
 
@@ -377,7 +405,7 @@ long do_clone(const struct clone_params *p)
 		return PTR_ERR(t);
 	}
 	t->vfork_done = vfork;
-	tid = task_tid(t);
+	tid = pid_nr(t->pid);
 	err = publish(t, p, event);
 	if (err) {
 		drop_pidfd(pidfd, pidfile);
@@ -411,7 +439,7 @@ struct task *fork_init_task(void (*fn)(void *), void *arg)
 	if (!t || !p)
 		return NULL;
 	t->proc = p;
-	t->pid = pid_alloc(1);
+	t->pid = pid_alloc(&init_pid_ns, NULL, 0);
 	BUG_ON(IS_ERR(t->pid));
 	platform->fpu_init(t->ctx.fpu);
 	t->sighand = sighand_copy(NULL);
@@ -504,23 +532,42 @@ static long clone3_check(const struct clone_args *a)
 	return 0;
 }
 
+/* The numbers wanted, the innermost namespace's first; the caller needs the right over each of those namespaces. */
+static long fetch_set_tid(const struct clone_args *a, s32 *tids, bool fresh)
+{
+	struct pid_ns *ns = current->ns->pid;
+
+	if (a->set_tid_size > ns->level + 1 + fresh)
+		return -EINVAL;
+	if (copy_from_user(tids, a->set_tid, a->set_tid_size * sizeof(*tids)))
+		return -EFAULT;
+	for (u32 i = 0; i < a->set_tid_size; i++) {
+		if (tids[i] < 1 || (fresh && !i && tids[i] != 1))
+			return -EINVAL;
+		if (fresh && !i)
+			continue;
+		if (!ns_capable(ns->c.owner, CAP_SYS_ADMIN) && !ns_capable(ns->c.owner, CAP_CHECKPOINT_RESTORE))
+			return -EPERM;
+		ns = ns->parent;
+	}
+	return 0;
+}
+
 SYSCALL2(clone3, u64, uargs, u64, size)
 {
 	struct clone_params p = { 0 };
+	s32 tids[PID_NS_LEVELS];
 	struct clone_args a;
 	long err = clone3_decode(uargs, size, &a);
 
 	if (err || (err = clone3_check(&a)))
 		return err;
-	if (a.set_tid_size > 1) /* one level of process ids */
-		return -EINVAL;
 	if (a.set_tid_size) {
-		if (get_user(p.set_tid, a.set_tid))
-			return -EFAULT;
-		if (p.set_tid < 1)
-			return -EINVAL;
-		if (!capable(CAP_SYS_ADMIN) && !capable(CAP_CHECKPOINT_RESTORE))
-			return -EPERM;
+		err = fetch_set_tid(&a, tids, a.flags & CLONE_NEWPID);
+		if (err)
+			return err;
+		p.set_tid = tids;
+		p.nset_tid = (u32)a.set_tid_size;
 	}
 	p.flags = a.flags & ~(u64)CLONE_INTO_CGROUP; /* there is one cgroup */
 	p.exit_signal = (s32)a.exit_signal;

@@ -4,7 +4,8 @@
 #include <linux/errno.h>
 
 #include "base/string.h"
-#include "sentry/kernel/task.h"
+#include "sentry/kernel/nsproxy.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/mm/mm.h"
 
@@ -12,9 +13,16 @@
 #define IPC_INDEX_MASK ((1u << IPC_INDEX_BITS) - 1)
 #define IPC_SEQ_MAX 0xffffu
 
+const struct ns_common *ipc_ns(void)
+{
+	return current->ns->simple[NS_IPC];
+}
+
 struct ipc_obj *ipc_at(struct ipc_ids *ids, u32 index)
 {
-	return index < ids->nslots ? ids->slots[index] : NULL;
+	struct ipc_obj *o = index < ids->nslots ? ids->slots[index] : NULL;
+
+	return o && o->ns == ipc_ns() ? o : NULL;
 }
 
 struct ipc_obj *ipc_find_id(struct ipc_ids *ids, s32 id)
@@ -27,7 +35,7 @@ struct ipc_obj *ipc_find_id(struct ipc_ids *ids, s32 id)
 struct ipc_obj *ipc_find_key(struct ipc_ids *ids, s32 key)
 {
 	for (u32 i = 0; i < ids->nslots; i++)
-		if (ids->slots[i] && ids->slots[i]->key == key)
+		if (ids->slots[i] && ids->slots[i]->key == key && ids->slots[i]->ns == ipc_ns())
 			return ids->slots[i];
 	return NULL;
 }
@@ -64,6 +72,7 @@ s32 ipc_add(struct ipc_ids *ids, struct ipc_obj *o, s32 key, u32 mode)
 			return err;
 	}
 	refcount_set(&o->ref, 1);
+	o->ns = ipc_ns();
 	o->key = key;
 	o->mode = mode & 0777;
 	o->uid = o->cuid = current->cred->euid;
@@ -85,7 +94,7 @@ void ipc_remove(struct ipc_ids *ids, struct ipc_obj *o)
 s32 ipc_highest(struct ipc_ids *ids)
 {
 	for (u32 i = ids->nslots; i-- > 0;)
-		if (ids->slots[i])
+		if (ipc_at(ids, i))
 			return i;
 	return 0;
 }
@@ -99,14 +108,14 @@ int ipc_permits(const struct ipc_obj *o, u32 want)
 		granted >>= 6;
 	else if (in_group(c, o->gid) || in_group(c, o->cgid))
 		granted >>= 3;
-	return (want & ~granted & 7) && !capable(CAP_IPC_OWNER) ? -EACCES : 0;
+	return (want & ~granted & 7) && !ns_capable(ipc_ns()->owner, CAP_IPC_OWNER) ? -EACCES : 0;
 }
 
 int ipc_may_change(const struct ipc_obj *o)
 {
 	u32 me = current->cred->euid;
 
-	return me == o->uid || me == o->cuid || capable(CAP_SYS_ADMIN) ? 0 : -EPERM;
+	return me == o->uid || me == o->cuid || ns_capable(ipc_ns()->owner, CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
 s32 ipc_open(const struct ipc_obj *o, u32 flags)
@@ -122,18 +131,18 @@ void ipc_fill_perm(const struct ipc_obj *o, struct ipc64_perm *p)
 {
 	memset(p, 0, sizeof(*p));
 	p->key = o->key;
-	p->uid = o->uid;
-	p->gid = o->gid;
-	p->cuid = o->cuid;
-	p->cgid = o->cgid;
+	p->uid = uid_out(o->uid);
+	p->gid = gid_out(o->gid);
+	p->cuid = uid_out(o->cuid);
+	p->cgid = gid_out(o->cgid);
 	p->mode = o->mode;
 	p->seq = (u32)o->id >> IPC_INDEX_BITS;
 }
 
 void ipc_set_perm(struct ipc_obj *o, const struct ipc64_perm *p)
 {
-	o->uid = p->uid;
-	o->gid = p->gid;
+	o->uid = uid_in(p->uid);
+	o->gid = gid_in(p->gid);
 	o->mode = (o->mode & ~0777u) | (p->mode & 0777);
 }
 

@@ -10,8 +10,10 @@
 #include "base/lock.h"
 #include "base/types.h"
 
+struct ns_common;
 struct ipc_obj {
 	refcount_t ref; /* one for being listed, one each for sleepers */
+	const struct ns_common *ns; /* the IPC namespace that it is seen in; when that goes, it goes */
 	s32 key, id;
 	u32 uid, gid, cuid, cgid, mode;
 	bool deleted; /* lock */
@@ -23,7 +25,7 @@ struct ipc_ids {
 	u32 nslots, used, seq;
 };
 
-/* lock held for all of these */
+/* lock held for all of these; those that find see the current namespace only */
 struct ipc_obj *ipc_find_id(struct ipc_ids *ids, s32 id);    /* NULL: -EINVAL, or -EIDRM for a reused slot */
 struct ipc_obj *ipc_find_key(struct ipc_ids *ids, s32 key);  /* NULL: none */
 struct ipc_obj *ipc_at(struct ipc_ids *ids, u32 index);
@@ -39,5 +41,11 @@ s32 ipc_open(const struct ipc_obj *o, u32 flags);
 void ipc_fill_perm(const struct ipc_obj *o, struct ipc64_perm *p);
 void ipc_set_perm(struct ipc_obj *o, const struct ipc64_perm *p);
 s64 ipc_now(void);
+const struct ns_common *ipc_ns(void); /* of the current task */
+/* An IPC namespace is gone, and with it what is left in it. */
+void sem_ns_free(const struct ns_common *n);
+void msg_ns_free(const struct ns_common *n);
+void mq_ns_free(const struct ns_common *n);
+void shm_ns_free(const struct ns_common *n);
 
 #endif

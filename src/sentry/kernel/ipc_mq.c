@@ -1,4 +1,5 @@
 /* POSIX message queues: the queues, sending, receiving, notification. Calls: sys_mq.c. */
+#include "sentry/kernel/ipc_ids.h"
 #include "sentry/kernel/ipc_mq.h"
 
 #include <asm/siginfo.h>
@@ -12,6 +13,7 @@
 #include "sentry/kernel/ipc_mq_internal.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
 
@@ -63,7 +65,7 @@ static struct mqueue *find_locked(const char *name, u32 len)
 	struct mqueue *q;
 
 	list_for_each(q, &queues, node)
-		if (strlen(q->name) == len && !memcmp(q->name, name, len))
+		if (q->ns == ipc_ns() && strlen(q->name) == len && !memcmp(q->name, name, len))
 			return q;
 	return NULL;
 }
@@ -86,12 +88,30 @@ struct mqueue *mq_nth(u64 n)
 
 	spin_lock(&mq_lock);
 	list_for_each(q, &queues, node)
-		if (!n--) {
+		if (q->ns == ipc_ns() && !n--) {
 			found = mq_get(q);
 			break;
 		}
 	spin_unlock(&mq_lock);
 	return found;
+}
+
+void mq_ns_free(const struct ns_common *n)
+{
+	struct mqueue *q, *tmp;
+	LIST_HEAD(gone);
+
+	spin_lock(&mq_lock);
+	list_for_each_safe(q, tmp, &queues, node)
+		if (q->ns == n) {
+			q->linked = false;
+			list_move_tail(&q->node, &gone);
+		}
+	spin_unlock(&mq_lock);
+	list_for_each_safe(q, tmp, &gone, node) {
+		list_del(&q->node);
+		mq_put(q);
+	}
 }
 
 static int check_attr(s64 msgs, s64 size)
@@ -120,6 +140,7 @@ struct mqueue *mq_create(const char *name, u32 len, u32 mode, const s64 *attr)
 		kfree(q);
 		return ERR_PTR(-ENOMEM);
 	}
+	q->ns = ipc_ns();
 	refcount_set(&q->ref, 2); /* the name's and the caller's */
 	memcpy(q->name, name, len);
 	q->inode->uid = current->cred->fsuid;
@@ -188,7 +209,7 @@ static void notify_fire(struct mqueue *q)
 	if (n.how == SIGEV_SIGNAL) {
 		info.si_signo = n.signo;
 		info.rt.pid = task_tgid(current);
-		info.rt.uid = current->cred->uid;
+		info.rt.uid = uid_out(current->cred->uid);
 		info.rt.value = n.value;
 		send_signal_process(proc, n.signo, &info);
 	} else if (n.how == SIGEV_THREAD) {
@@ -357,7 +378,7 @@ static long mq_read(struct file *f, struct iov_iter *to, u64 *pos)
 	len = kscnprintf(text, sizeof(text), "QSIZE:%-10llu NOTIFY:%-5d SIGNO:%-5d NOTIFY_PID:%-6d\n",
 			 (unsigned long long)q->bytes, q->notify.owner ? q->notify.how : 0,
 			 q->notify.owner && q->notify.how == SIGEV_SIGNAL ? q->notify.signo : 0,
-			 q->notify.owner ? q->notify.owner->tgid->nr : 0);
+			 q->notify.owner ? pid_nr(q->notify.owner->tgid) : 0);
 	spin_unlock(&q->lock);
 	if (*pos >= len)
 		return 0;

@@ -27,10 +27,12 @@ struct mq_notify { /* queue->lock */
 	struct sock *sock; /* SIGEV_THREAD: where the cookie goes; reference */
 	u8 cookie[MQ_COOKIE_LEN];
 };
+struct ns_common;
 struct mqueue {
 	refcount_t ref; /* the name, each open file, each inode of the file system */
 	struct list_head node; /* mq_lock */
 	bool linked;	       /* mq_lock */
+	const struct ns_common *ns; /* IPC namespace; a comparison only */
 	struct inode *inode;   /* owner, mode, times */
 	u32 max_msgs, msg_size;
 	spinlock_t lock;

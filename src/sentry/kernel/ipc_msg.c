@@ -63,6 +63,15 @@ static void queue_destroy(struct msg_queue *q)
 	queue_put(q);
 }
 
+void msg_ns_free(const struct ns_common *n)
+{
+	spin_lock(&msg_ids.lock);
+	for (u32 i = 0; i < msg_ids.nslots; i++)
+		if (msg_ids.slots[i] && msg_ids.slots[i]->ns == n)
+			queue_destroy((struct msg_queue *)msg_ids.slots[i]);
+	spin_unlock(&msg_ids.lock);
+}
+
 /* Sleep until the queue changes. Lock held on entry and exit. -EIDRM: it is gone. */
 static long queue_wait(struct msg_queue *q)
 {

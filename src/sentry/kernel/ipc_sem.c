@@ -165,6 +165,15 @@ static void set_destroy(struct sem_set *s)
 	set_put(s);
 }
 
+void sem_ns_free(const struct ns_common *n)
+{
+	spin_lock(&sem_ids.lock);
+	for (u32 i = 0; i < sem_ids.nslots; i++)
+		if (sem_ids.slots[i] && sem_ids.slots[i]->ns == n)
+			set_destroy((struct sem_set *)sem_ids.slots[i]);
+	spin_unlock(&sem_ids.lock);
+}
+
 /* ---- undo ---- */
 
 static struct sem_undo_list *undo_list(struct task *t)

@@ -15,6 +15,7 @@
 #include "sentry/kernel/exec.h"
 #include "sentry/kernel/random.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
 
@@ -262,10 +263,10 @@ static u32 make_auxv(struct binprm *b, const struct elf_image *img, u64 bias, u6
 		{ AT_BASE, interp_base },
 		{ AT_FLAGS, 0 },
 		{ AT_ENTRY, img->entry + bias },
-		{ AT_UID, b->cred->uid },
-		{ AT_EUID, b->cred->euid },
-		{ AT_GID, b->cred->gid },
-		{ AT_EGID, b->cred->egid },
+		{ AT_UID, uid_out_to(b->cred->user_ns, b->cred->uid) },
+		{ AT_EUID, uid_out_to(b->cred->user_ns, b->cred->euid) },
+		{ AT_GID, gid_out(b->cred->gid) },
+		{ AT_EGID, gid_out(b->cred->egid) },
 		{ AT_SECURE, b->secure },
 		{ AT_RANDOM, s->random },
 		{ AT_HWCAP2, boot_params->aux_hwcap2 },

@@ -1,4 +1,4 @@
-/* Namespaces: unshare(2), setns(2), and the UTS namespace's calls. Those of mounts are in vfs/mount.c. */
+/* Sets of namespaces: unshare(2), setns(2), and the UTS namespace's calls. One kind each: user_ns.c, pid.c, vfs/mount.c. */
 #include <linux/capability.h>
 #include <linux/errno.h>
 #include <linux/sched.h>
@@ -6,66 +6,142 @@
 
 #include "base/string.h"
 #include "hostcall.h"
+#include "net/net_ns.h"
+#include "sentry/kernel/ipc_ids.h"
 #include "sentry/kernel/nsproxy.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/pidfd.h"
-#include "sentry/kernel/task.h"
 #include "sentry/kernel/task_access.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/kernel/uts.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
-#include "sentry/vfs/vfs.h"
+#include "sentry/vfs/mount_tree.h"
 
 struct nsproxy init_nsproxy;
 static struct uts_ns init_uts;
+static struct ns_common init_simple[NS_KINDS]; /* but for the network, which has more to it */
 static _Atomic u64 next_ino = 4026531834; /* as Linux numbers its first ones */
 
-static u64 new_ino(void)
+/* ---- what all kinds have in common ---- */
+
+static void uts_free(struct ns_common *n)
 {
-	return atomic_fetch_add(&next_ino, 1);
+	kfree(container_of(n, struct uts_ns, c));
 }
+
+static void simple_free(struct ns_common *n)
+{
+	kfree(n);
+}
+
+static void ipc_free(struct ns_common *n)
+{
+	sem_ns_free(n);
+	msg_ns_free(n);
+	mq_ns_free(n);
+	shm_ns_free(n);
+	kfree(n);
+}
+
+static const struct {
+	const char *name;
+	u64 flag;
+	void (*free)(struct ns_common *n);
+} kinds[NS_KINDS] = {
+	[NS_CGROUP] = { "cgroup", CLONE_NEWCGROUP, simple_free }, [NS_IPC] = { "ipc", CLONE_NEWIPC, ipc_free },
+	[NS_MNT] = { "mnt", CLONE_NEWNS, mount_ns_free },	  [NS_NET] = { "net", CLONE_NEWNET, net_ns_free },
+	[NS_PID] = { "pid", CLONE_NEWPID, pid_ns_free },	  [NS_TIME] = { "time", CLONE_NEWTIME, simple_free },
+	[NS_USER] = { "user", CLONE_NEWUSER, user_ns_free },	  [NS_UTS] = { "uts", CLONE_NEWUTS, uts_free },
+};
+/* Kinds of which a task has one by number only. */
+#define SIMPLE_KINDS (1u << NS_CGROUP | 1u << NS_IPC | 1u << NS_NET | 1u << NS_TIME)
+
+void ns_init(struct ns_common *n, enum ns_kind kind, struct user_ns *owner)
+{
+	refcount_set(&n->ref, 1);
+	n->kind = kind;
+	n->ino = atomic_fetch_add(&next_ino, 1);
+	n->owner = owner ? user_ns_get(owner) : NULL;
+}
+
+void ns_put(struct ns_common *n)
+{
+	while (n && refcount_dec_and_test(&n->ref)) {
+		struct user_ns *owner = n->owner;
+
+		kinds[n->kind].free(n);
+		n = owner ? &owner->c : NULL;
+	}
+}
+
+const char *ns_kind_name(enum ns_kind kind) { return kinds[kind].name; }
+u64 ns_kind_flag(enum ns_kind kind) { return kinds[kind].flag; }
 
 void nsproxy_init(void)
 {
 	const char *name = pa_to_va(boot_params->hostname_off);
 
-	refcount_set(&init_uts.ref, 1);
-	init_uts.ino = new_ino();
+	ns_init(&init_user_ns.c, NS_USER, NULL);
+	ns_init(&init_uts.c, NS_UTS, &init_user_ns);
+	ns_init(&init_pid_ns.c, NS_PID, &init_user_ns);
+	ns_init(&init_mount_ns.c, NS_MNT, &init_user_ns);
+	for (u32 i = 0; i < NS_KINDS; i++)
+		if (SIMPLE_KINDS >> i & 1) {
+			init_nsproxy.simple[i] = i == NS_NET ? &init_net_ns.c : &init_simple[i];
+			ns_init(init_nsproxy.simple[i], i, &init_user_ns);
+		}
 	kstrlcpy(init_uts.nodename, boot_params->hostname_off && *name ? name : "sandbox", UTS_LEN);
 	kstrlcpy(init_uts.domainname, "(none)", UTS_LEN);
 	refcount_set(&init_nsproxy.ref, 1);
 	init_nsproxy.uts = &init_uts;
-	init_nsproxy.ino_ipc = new_ino();
-	init_nsproxy.ino_net = new_ino();
-	init_nsproxy.ino_pid = new_ino();
-	init_nsproxy.ino_user = new_ino();
-	init_nsproxy.ino_cgroup = new_ino();
-	init_nsproxy.ino_time = new_ino();
-	init_nsproxy.ino_mnt = new_ino();
+	init_nsproxy.mnt = &init_mount_ns;
+	init_nsproxy.pid = &init_pid_ns;
+	init_nsproxy.time_for_children = &init_simple[NS_TIME];
+	ns_get(&init_simple[NS_TIME]);
 }
 
-static void uts_put(struct uts_ns *u)
-{
-	if (refcount_dec_and_test(&u->ref))
-		kfree(u);
-}
+/* ---- sets ---- */
 
 void nsproxy_put(struct nsproxy *ns)
 {
 	if (!ns || !refcount_dec_and_test(&ns->ref))
 		return;
-	uts_put(ns->uts);
-	mount_ns_put(ns->mnt);
+	ns_put(&ns->uts->c);
+	ns_put(&ns->mnt->c);
+	ns_put(&ns->pid->c);
+	for (u32 i = 0; i < NS_KINDS; i++)
+		ns_put(ns->simple[i]);
+	ns_put(ns->time_for_children);
 	kfree(ns);
 }
 
-static struct uts_ns *uts_copy(struct uts_ns *old)
+/* The same set again, to change before it is seen. */
+static struct nsproxy *nsproxy_clone(const struct nsproxy *old)
+{
+	struct nsproxy *ns = kmalloc(sizeof(*ns));
+
+	if (!ns)
+		return NULL;
+	*ns = *old;
+	refcount_set(&ns->ref, 1);
+	ns_get(&ns->uts->c);
+	ns_get(&ns->mnt->c);
+	ns_get(&ns->pid->c);
+	for (u32 i = 0; i < NS_KINDS; i++)
+		if (ns->simple[i])
+			ns_get(ns->simple[i]);
+	ns_get(ns->time_for_children);
+	return ns;
+}
+
+static struct uts_ns *uts_copy(struct uts_ns *old, struct user_ns *owner)
 {
 	struct uts_ns *u = kzalloc(sizeof(*u));
 
 	if (!u)
 		return NULL;
-	refcount_set(&u->ref, 1);
-	u->ino = new_ino();
+	ns_init(&u->c, NS_UTS, owner);
 	spin_lock(&old->lock);
 	memcpy(u->nodename, old->nodename, UTS_LEN);
 	memcpy(u->domainname, old->domainname, UTS_LEN);
@@ -73,39 +149,88 @@ static struct uts_ns *uts_copy(struct uts_ns *old)
 	return u;
 }
 
-struct nsproxy *nsproxy_copy(struct nsproxy *old, u64 flags)
+static long renew_simple(struct nsproxy *ns, u32 kind, struct user_ns *owner)
 {
-	struct nsproxy *ns;
+	struct ns_common *n, **slot = kind == NS_TIME ? &ns->time_for_children : &ns->simple[kind];
 
-	/* What has no separate state here cannot be promised: clone(2) says EINVAL for a kernel configured without. */
-	if (flags & (CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWTIME))
-		return ERR_PTR(-EINVAL);
-	ns = kmalloc(sizeof(*ns));
+	if (kind == NS_NET) {
+		struct net_ns *net = net_ns_create(owner);
+
+		n = net ? &net->c : NULL;
+	} else {
+		n = kzalloc(sizeof(*n));
+		if (n)
+			ns_init(n, kind, owner);
+	}
+	if (!n)
+		return -ENOMEM;
+	ns_put(*slot);
+	*slot = n;
+	return 0;
+}
+
+static long renew_uts(struct nsproxy *ns, struct user_ns *owner)
+{
+	struct uts_ns *u = uts_copy(ns->uts, owner);
+
+	if (!u)
+		return -ENOMEM;
+	ns_put(&ns->uts->c);
+	ns->uts = u;
+	return 0;
+}
+
+static long renew_pid(struct nsproxy *ns, struct user_ns *owner)
+{
+	struct pid_ns *p;
+
+	if (ns->pid != task_pid_ns(current)) /* children have one waiting already */
+		return -EINVAL;
+	p = pid_ns_create(ns->pid, owner);
+	if (IS_ERR(p))
+		return PTR_ERR(p);
+	ns_put(&ns->pid->c);
+	ns->pid = p;
+	return 0;
+}
+
+struct nsproxy *nsproxy_copy(struct nsproxy *old, u64 flags, struct user_ns *owner)
+{
+	struct nsproxy *ns = nsproxy_clone(old);
+	long err = 0;
+
 	if (!ns)
 		return ERR_PTR(-ENOMEM);
-	*ns = *old;
-	refcount_set(&ns->ref, 1);
-	if (flags & CLONE_NEWUTS) {
-		ns->uts = uts_copy(old->uts);
-		if (!ns->uts) {
-			kfree(ns);
-			return ERR_PTR(-ENOMEM);
-		}
-	} else {
-		refcount_inc(&ns->uts->ref);
+	if (flags & CLONE_NEWUTS)
+		err = renew_uts(ns, owner);
+	if (!err && flags & CLONE_NEWPID)
+		err = renew_pid(ns, owner);
+	for (u32 i = 0; i < NS_KINDS && !err; i++)
+		if ((SIMPLE_KINDS >> i & 1) && flags & kinds[i].flag)
+			err = renew_simple(ns, i, owner);
+	if (!err)
+		return ns;
+	nsproxy_put(ns);
+	return ERR_PTR(err);
+}
+
+struct nsproxy *nsproxy_fork(struct nsproxy *old, u64 flags, struct user_ns *owner)
+{
+	struct nsproxy *ns;
+	bool shifts_time = old->time_for_children != old->simple[NS_TIME] && !(flags & CLONE_VM);
+
+	if (!(flags & NS_FLAGS) && !shifts_time)
+		return nsproxy_get(old);
+	ns = nsproxy_copy(old, flags, owner);
+	if (!IS_ERR(ns) && ns->time_for_children != ns->simple[NS_TIME] && !(flags & CLONE_VM)) {
+		ns_put(ns->simple[NS_TIME]);
+		ns->simple[NS_TIME] = ns->time_for_children;
+		ns_get(ns->time_for_children);
 	}
-	mount_ns_get(ns->mnt); /* CLONE_NEWNS copies it later: mount_ns_unshare() */
-	if (flags & CLONE_NEWCGROUP)
-		ns->ino_cgroup = new_ino();
-	if (flags & CLONE_NEWNS)
-		ns->ino_mnt = new_ino();
 	return ns;
 }
 
 /* ---- unshare ---- */
-
-#define UNSHARE_NS                                                                      \
-	(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWTIME)
 
 static long unshare_fs(struct task *t)
 {
@@ -134,123 +259,270 @@ static long unshare_files(struct task *t)
 	return 0;
 }
 
-static long unshare_ns(struct task *t, u64 flags)
+static void switch_namespaces(struct task *t, struct nsproxy *ns)
 {
-	struct nsproxy *ns = nsproxy_copy(t->ns, flags), *old = t->ns;
+	struct nsproxy *old = t->ns;
+
+	spin_lock(&t->alloc_lock);
+	t->ns = ns;
+	spin_unlock(&t->alloc_lock);
+	nsproxy_put(old);
+}
+
+static long unshare_ns(struct task *t, u64 flags, struct user_ns *owner)
+{
+	struct nsproxy *ns = nsproxy_copy(t->ns, flags, owner);
 	long err;
 
 	if (IS_ERR(ns))
 		return PTR_ERR(ns);
-	err = flags & CLONE_NEWNS ? mount_ns_unshare(ns, t->fs) : 0;
+	err = flags & CLONE_NEWNS ? mount_ns_unshare(ns, t->fs, owner) : 0;
 	if (err) {
 		nsproxy_put(ns);
 		return err;
 	}
-	spin_lock(&t->alloc_lock);
-	t->ns = ns;
-	spin_unlock(&t->alloc_lock);
-	nsproxy_put(old);
+	switch_namespaces(t, ns);
 	return 0;
 }
 
-SYSCALL1(unshare, u64, flags)
+#define UNSHARE_FLAGS                                                                   \
+	(CLONE_THREAD | CLONE_FS | CLONE_SIGHAND | CLONE_VM | CLONE_FILES | CLONE_SYSVSEM | NS_FLAGS)
+
+/* What each flag brings with it: unshare(2). */
+static u64 implied_flags(u64 flags)
+{
+	if (flags & CLONE_NEWUSER)
+		flags |= CLONE_THREAD | CLONE_FS;
+	if (flags & CLONE_NEWNS)
+		flags |= CLONE_FS;
+	if (flags & CLONE_VM)
+		flags |= CLONE_SIGHAND;
+	if (flags & CLONE_SIGHAND)
+		flags |= CLONE_THREAD;
+	return flags;
+}
+
+SYSCALL1(unshare, u64, uflags)
 {
 	struct task *t = current;
+	u64 flags = implied_flags(uflags);
+	struct cred *c = NULL;
 	long err = 0;
 
-	if (flags & ~(u64)(CLONE_THREAD | CLONE_FS | CLONE_SIGHAND | CLONE_VM | CLONE_FILES | CLONE_SYSVSEM | UNSHARE_NS))
+	if (flags & ~(u64)UNSHARE_FLAGS)
 		return -EINVAL;
-	if (flags & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM | CLONE_NEWUSER) && t->proc->nthreads > 1)
+	if (flags & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM) && t->proc->nthreads > 1)
 		return -EINVAL;
-	if (flags & UNSHARE_NS && !capable(CAP_SYS_ADMIN))
-		return -EPERM;
-	if (flags & (CLONE_FS | CLONE_NEWNS))
+	if (flags & CLONE_NEWUSER) {
+		c = prepare_creds();
+		err = c ? user_ns_create(c) : -ENOMEM;
+	} else if (flags & NS_FLAGS && !self_capable(CAP_SYS_ADMIN)) {
+		err = -EPERM;
+	}
+	if (!err && flags & CLONE_FS)
 		err = unshare_fs(t);
-	if (!err && flags & UNSHARE_NS)
-		err = unshare_ns(t, flags);
+	if (!err && flags & NS_FLAGS & ~(u64)CLONE_NEWUSER)
+		err = unshare_ns(t, flags, c ? c->user_ns : t->cred->user_ns);
 	if (!err && flags & CLONE_FILES)
 		err = unshare_files(t);
+	if (err)
+		cred_put(c);
+	else if (c)
+		commit_creds(c);
 	return err;
 }
 
-/* ---- setns, by a pidfd: setns(2) since Linux 5.8 ---- */
+/* ---- /proc/PID/ns ---- */
 
-static struct nsproxy *pidfd_namespaces(s32 fd)
+static const struct {
+	const char *name;
+	enum ns_kind kind;
+} links[NS_LINKS] = {
+	{ "cgroup", NS_CGROUP }, { "ipc", NS_IPC },   { "mnt", NS_MNT },	       { "net", NS_NET },   { "pid", NS_PID },
+	{ "pid_for_children", NS_PID }, { "time", NS_TIME }, { "time_for_children", NS_TIME }, { "user", NS_USER }, { "uts", NS_UTS },
+};
+
+const char *ns_link_name(u32 link) { return links[link].name; }
+
+static struct ns_common *pick(const struct nsproxy *ns, struct task *t, u32 link)
+{
+	bool of_children = strlen(links[link].name) > 10;
+
+	switch (links[link].kind) {
+	case NS_UTS:
+		return &ns->uts->c;
+	case NS_MNT:
+		return &ns->mnt->c;
+	case NS_PID:
+		return of_children ? &ns->pid->c : &task_pid_ns(t)->c;
+	case NS_TIME:
+		return of_children ? ns->time_for_children : ns->simple[NS_TIME];
+	case NS_USER:
+		return &t->cred->user_ns->c;
+	default:
+		return ns->simple[links[link].kind];
+	}
+}
+
+struct ns_common *ns_of_task(struct task *t, u32 link)
+{
+	struct ns_common *n = NULL;
+
+	spin_lock(&t->alloc_lock);
+	if (t->ns && t->fs) { /* not ended yet */
+		n = pick(t->ns, t, link);
+		ns_get(n);
+	}
+	spin_unlock(&t->alloc_lock);
+	return n;
+}
+
+/* ---- setns(2): by a file of /proc/PID/ns, or by a pidfd ---- */
+
+/* One namespace joins the set. The checks are those of setns(2), kind by kind. */
+static long join(struct nsproxy *ns, struct cred **cred, struct ns_common *n)
+{
+	struct user_ns *u;
+
+	if (n->kind == NS_USER) {
+		u = container_of(n, struct user_ns, c);
+		if (u == (*cred)->user_ns || current->proc->nthreads > 1 || refcount_read(&current->fs->ref) > 1)
+			return -EINVAL;
+		if (!cred_capable(*cred, u, CAP_SYS_ADMIN))
+			return -EPERM;
+		cred_enter_user_ns(*cred, u);
+		return 0;
+	}
+	if (!cred_capable(*cred, n->owner, CAP_SYS_ADMIN) || !((*cred)->effective >> CAP_SYS_ADMIN & 1))
+		return -EPERM;
+	if (n->kind == NS_MNT && (!((*cred)->effective >> CAP_SYS_CHROOT & 1) || refcount_read(&current->fs->ref) > 1))
+		return (*cred)->effective >> CAP_SYS_CHROOT & 1 ? -EINVAL : -EPERM;
+	if (n->kind == NS_PID && !pid_ns_is_below(container_of(n, struct pid_ns, c), task_pid_ns(current)))
+		return -EINVAL;
+	if (n->kind == NS_TIME && current->proc->nthreads > 1)
+		return -EUSERS;
+	ns_get(n);
+	switch (n->kind) {
+	case NS_UTS:
+		ns_put(&ns->uts->c);
+		ns->uts = container_of(n, struct uts_ns, c);
+		break;
+	case NS_MNT:
+		ns_put(&ns->mnt->c);
+		ns->mnt = container_of(n, struct mount_ns, c);
+		break;
+	case NS_PID:
+		ns_put(&ns->pid->c);
+		ns->pid = container_of(n, struct pid_ns, c);
+		break;
+	case NS_TIME:
+		ns_put(ns->time_for_children);
+		ns->time_for_children = n;
+		ns_get(n);
+		__attribute__((fallthrough));
+	default:
+		ns_put(ns->simple[n->kind]);
+		ns->simple[n->kind] = n;
+	}
+	return 0;
+}
+
+/* All of `list`, or none. */
+static long join_all(struct ns_common *const *list, u32 count)
+{
+	struct nsproxy *ns = nsproxy_clone(current->ns);
+	struct cred *c = prepare_creds();
+	struct mount_ns *mnt = NULL;
+	bool new_user = false;
+	long err = ns && c ? 0 : -ENOMEM;
+
+	for (u32 i = 0; i < count && !err; i++) {
+		err = join(ns, &c, list[i]);
+		if (list[i]->kind == NS_MNT)
+			mnt = ns ? ns->mnt : NULL;
+		new_user |= list[i]->kind == NS_USER;
+	}
+	if (!err && mnt)
+		err = mount_ns_enter(mnt, current->fs);
+	if (err) {
+		nsproxy_put(ns);
+		cred_put(c);
+		return err;
+	}
+	switch_namespaces(current, ns);
+	if (new_user)
+		commit_creds(c);
+	else
+		cred_put(c);
+	return 0;
+}
+
+static struct task *pidfd_task(s32 fd)
 {
 	u32 file_flags;
 	struct pid *pid = pidfd_get(fd, &file_flags);
-	struct nsproxy *ns = NULL;
+	struct process *p;
 	struct task *t = NULL;
 
-	if (IS_ERR(pid)) {
-		struct file *f = fget(fd);
-
-		if (!f)
-			return ERR_PTR(-EBADF);
-		file_put(f);
+	if (IS_ERR(pid))
 		return ERR_PTR(-EINVAL);
-	}
-	spin_lock(&tasklist_lock);
-	if (pid->process)
-		t = task_get(pid->process->leader);
-	spin_unlock(&tasklist_lock);
+	p = pid_process_get(pid);
+	if (p)
+		t = pid_task_get(pid);
+	process_put(p);
 	pid_put(pid);
-	if (!t)
-		return ERR_PTR(-ESRCH);
-	if (may_access_task(t, false)) {
-		spin_lock(&t->alloc_lock);
-		ns = nsproxy_get(t->ns);
-		spin_unlock(&t->alloc_lock);
-	}
-	task_put(t);
-	return ns ? ns : ERR_PTR(-EPERM);
+	return t ? t : ERR_PTR(-ESRCH);
 }
 
-/* What `target` has of the kinds in flags, the rest as before. */
-static struct nsproxy *nsproxy_join(struct nsproxy *old, struct nsproxy *target, u64 flags)
+/* The kinds in flags, as the task has them; the user namespace first, for its capabilities. */
+static long join_of_task(struct task *t, u64 flags)
 {
-	struct nsproxy *ns;
+	static const u8 order[] = { 8, 0, 1, 2, 3, 4, 6, 9 }; /* of `links` */
+	struct ns_common *list[ARRAY_SIZE(order)];
+	u32 n = 0;
+	long err = 0;
 
-	if (flags & CLONE_NEWUSER) /* one is in it already: setns(2) */
-		return ERR_PTR(-EINVAL);
-	if (flags & CLONE_NEWNS && target->mnt != old->mnt)
-		return ERR_PTR(-EINVAL);
-	ns = nsproxy_copy(old, 0);
-	if (IS_ERR(ns))
-		return ns;
-	if (flags & CLONE_NEWUTS) {
-		uts_put(ns->uts);
-		ns->uts = target->uts;
-		refcount_inc(&ns->uts->ref);
+	if (!may_access_task(t, false))
+		return -EPERM;
+	for (u32 i = 0; i < ARRAY_SIZE(order) && !err; i++) {
+		if (!(flags & kinds[links[order[i]].kind].flag))
+			continue;
+		list[n] = ns_of_task(t, order[i]);
+		if (list[n])
+			n++;
+		else
+			err = -ESRCH;
 	}
-	if (flags & CLONE_NEWCGROUP)
-		ns->ino_cgroup = target->ino_cgroup;
-	return ns;
+	if (!err)
+		err = join_all(list, n);
+	while (n > 0)
+		ns_put(list[--n]);
+	return err;
 }
 
 SYSCALL2(setns, s32, fd, s32, nstype)
 {
-	struct task *t = current;
-	struct nsproxy *target = pidfd_namespaces(fd), *ns, *old;
+	struct file *f = fget(fd);
+	struct ns_common *n;
+	struct task *t;
 	u64 flags = (u32)nstype;
+	long err;
 
-	if (IS_ERR(target))
-		return PTR_ERR(target);
-	if (!flags || flags & ~(u64)UNSHARE_NS)
-		ns = ERR_PTR(-EINVAL);
-	else if (!capable(CAP_SYS_ADMIN))
-		ns = ERR_PTR(-EPERM);
-	else
-		ns = nsproxy_join(t->ns, target, flags);
-	nsproxy_put(target);
-	if (IS_ERR(ns))
-		return PTR_ERR(ns);
-	spin_lock(&t->alloc_lock);
-	old = t->ns;
-	t->ns = ns;
-	spin_unlock(&t->alloc_lock);
-	nsproxy_put(old);
-	return 0;
+	if (!f)
+		return -EBADF;
+	n = ns_of_file(f);
+	if (n) {
+		err = flags && flags != kinds[n->kind].flag ? -EINVAL : join_all(&n, 1);
+		file_put(f);
+		return err;
+	}
+	file_put(f);
+	t = pidfd_task(fd);
+	if (IS_ERR(t))
+		return PTR_ERR(t);
+	err = !flags || flags & ~(u64)NS_FLAGS ? -EINVAL : join_of_task(t, flags);
+	task_put(t);
+	return err;
 }
 
 /* ---- the UTS namespace ---- */
@@ -291,7 +563,7 @@ static long set_uts_name(size_t offset, u64 uname, s32 len)
 	struct uts_ns *u = current->ns->uts;
 	char name[UTS_LEN] = { 0 };
 
-	if (!capable(CAP_SYS_ADMIN))
+	if (!ns_capable(u->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	if (len < 0 || len > UTS_LEN - 1)
 		return -EINVAL;

@@ -2,31 +2,35 @@
 #ifndef SENTRY_NSPROXY_H
 #define SENTRY_NSPROXY_H
 
-#include "base/lock.h"
-#include "base/types.h"
+#include "sentry/kernel/ns.h"
 
 struct mount_ns;
+struct pid_ns;
 struct task;
+struct user_ns;
 
 #define UTS_LEN 65
 struct uts_ns {
-	refcount_t ref;
+	struct ns_common c; /* first */
 	spinlock_t lock;
-	u64 ino;
 	char nodename[UTS_LEN], domainname[UTS_LEN];
 };
-struct nsproxy {
+struct nsproxy { /* the user namespace is in the credentials */
 	refcount_t ref;
 	struct uts_ns *uts;
-	struct mount_ns *mnt; /* vfs/mount.c; NULL: the first one */
-	u64 ino_ipc, ino_net, ino_pid, ino_user, ino_cgroup, ino_time, ino_mnt; /* of /proc/pid/ns */
+	struct mount_ns *mnt; /* vfs/mount.c */
+	struct pid_ns *pid;   /* of children to come */
+	struct ns_common *simple[NS_KINDS]; /* kinds that are a number only: one by NS_CGROUP, NS_IPC, NS_NET, NS_TIME */
+	struct ns_common *time_for_children;
 };
 extern struct nsproxy init_nsproxy;
 
 void nsproxy_init(void);
 static inline struct nsproxy *nsproxy_get(struct nsproxy *ns) { refcount_inc(&ns->ref); return ns; }
 void nsproxy_put(struct nsproxy *ns);
-/* The set for a child or an unshare: `old` with what CLONE_NEW* in flags ask for made new. ERR_PTR(-errno). */
-struct nsproxy *nsproxy_copy(struct nsproxy *old, u64 flags);
+/* The set for an unshare: `old` with what CLONE_NEW* in flags ask for made new, owned by `owner`. ERR_PTR(-errno). */
+struct nsproxy *nsproxy_copy(struct nsproxy *old, u64 flags, struct user_ns *owner);
+/* The set of a child: as above, or `old` itself; what was kept for children takes effect. */
+struct nsproxy *nsproxy_fork(struct nsproxy *old, u64 flags, struct user_ns *owner);
 
 #endif

@@ -11,6 +11,7 @@
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_access.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
@@ -44,7 +45,7 @@ static int pidfd_fdinfo(struct file *f, char *buf, size_t size)
 	s32 nr;
 
 	spin_lock(&tasklist_lock);
-	nr = pid->process ? pid->nr : -1;
+	nr = pid->process ? pid_nr(pid) : -1;
 	spin_unlock(&tasklist_lock);
 	return kscnprintf(buf, size, "Pid:\t%d\nNSpid:\t%d\n", nr, nr);
 }
@@ -142,7 +143,7 @@ static long decode_info(u64 uinfo, s32 sig, const struct process *p, siginfo_t_k
 	if (!uinfo) {
 		*info = (siginfo_t_k){ .si_signo = sig, .si_code = SI_USER };
 		info->rt.pid = task_tgid(current);
-		info->rt.uid = current->cred->uid;
+		info->rt.uid = uid_out(current->cred->uid);
 		return 0;
 	}
 	if (copy_from_user(info, uinfo, sizeof(*info)))

@@ -14,6 +14,8 @@
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_access.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/pid_ns.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 
 /* ---- links; tasklist_lock held ---- */
@@ -60,8 +62,8 @@ static void notify_tracer(struct task *t, s32 why)
 	siginfo_t_k info = { .si_signo = SIGCHLD, .si_code = why };
 	const struct k_sigaction *a = &t->tracer->sighand->action[SIGCHLD - 1];
 
-	info.chld.pid = task_tid(t);
-	info.chld.uid = task_uid(t);
+	info.chld.pid = pid_nr_in(t->pid, to->tgid->ns);
+	info.chld.uid = uid_in_task(t->tracer, task_uid(t));
 	info.chld.status = t->exit_code & 0x7f;
 	if (a->handler != K_SIG_IGN && !(a->flags & SA_NOCLDSTOP))
 		send_signal_process_tl(to, SIGCHLD, &info);
@@ -120,7 +122,7 @@ static s32 stop_with_code(struct task *t, s32 code, u64 message)
 	struct sighand *s = lock_sighand(t);
 
 	info.rt.pid = task_tid(t);
-	info.rt.uid = t->cred->uid;
+	info.rt.uid = uid_out(t->cred->uid);
 	code = ptrace_stop(t, s, code, CLD_TRAPPED, message, &info);
 	spin_unlock(&s->lock);
 	return code;

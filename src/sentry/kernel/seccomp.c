@@ -15,6 +15,7 @@
 #include "sentry/kernel/bpf.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 
@@ -182,7 +183,7 @@ static struct filter *fetch_filter(u64 uprog)
 		return ERR_PTR(-EFAULT);
 	if (!p.len || p.len > BPF_MAXINSNS)
 		return ERR_PTR(-EINVAL);
-	if (!current->no_new_privs && !capable(CAP_SYS_ADMIN))
+	if (!current->no_new_privs && !self_capable(CAP_SYS_ADMIN))
 		return ERR_PTR(-EACCES);
 	f = kmalloc(sizeof(*f) + p.len * sizeof(f->prog[0]));
 	if (!f)

@@ -14,6 +14,8 @@
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/signal_internal.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/pid_ns.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/trace/trace.h"
 
@@ -100,6 +102,14 @@ u32 task_uid(struct task *t)
 	spin_lock(&t->alloc_lock);
 	uid = t->cred->uid;
 	spin_unlock(&t->alloc_lock);
+	return uid;
+}
+
+u32 uid_in_task(struct task *to, u32 uid)
+{
+	spin_lock(&to->alloc_lock);
+	uid = uid_out_to(to->cred->user_ns, uid);
+	spin_unlock(&to->alloc_lock);
 	return uid;
 }
 
@@ -436,18 +446,34 @@ void siginfo_user(siginfo_t_k *info, int sig, s32 code)
 	info->si_signo = sig;
 	info->si_code = code;
 	info->rt.pid = task_tgid(current);
-	info->rt.uid = current->cred->uid;
+	info->rt.uid = uid_out(current->cred->uid);
 }
 
-static void fill_info(siginfo_t_k *out, int sig, const siginfo_t_k *info)
+/* The receiver's names for the sender: no number of a namespace that it does not see, and its own one's user ids. */
+static void translate_sender(siginfo_t_k *info, struct task *t)
+{
+	const struct user_ns *mine = current->cred->user_ns, *theirs;
+
+	if (info->si_code > 0 || info->si_code == SI_TIMER || !current->proc->tgid)
+		return;
+	if (!pid_nr_in(current->proc->tgid, t->pid->ns))
+		info->rt.pid = 0;
+	theirs = t == current ? mine : t->cred->user_ns; /* a comparison of addresses: a change meanwhile does no harm */
+	if (mine != theirs)
+		info->rt.uid = uid_in_task(t, make_uid(mine, info->rt.uid));
+}
+
+static void fill_info(siginfo_t_k *out, int sig, const siginfo_t_k *info, struct task *t)
 {
 	if (info == SEND_SIG_NOINFO) {
 		siginfo_user(out, sig, SI_USER);
+		translate_sender(out, t);
 	} else if (info == SEND_SIG_PRIV) {
 		*out = (siginfo_t_k){ .si_signo = sig, .si_code = SI_KERNEL };
 	} else {
 		*out = *info;
 		out->si_signo = sig;
+		translate_sender(out, t);
 	}
 }
 
@@ -456,20 +482,38 @@ bool sig_from_inside(const siginfo_t_k *info)
 	return info == SEND_SIG_NOINFO || (info != SEND_SIG_PRIV && info->si_code <= 0 && info->si_code != SI_TIMER);
 }
 
+/* Of the instruction that it interrupts: it comes back at once when it is not dealt with. */
+static bool is_fault(int sig, const siginfo_t_k *info)
+{
+	return sig_in(SIGSET_SYNC, sig) && info != SEND_SIG_NOINFO && info != SEND_SIG_PRIV && info->si_code > 0;
+}
+
 /*
- * pid_namespaces(7) keeps the first process alive against its descendants. Here that process is what the user started, so
- * it may still end itself (abort, kill -9 $$), and so may the host side.
+ * pid_namespaces(7) keeps the first process of a namespace alive against its descendants. That of the sandbox is what the user
+ * started, so it may still end itself (abort, kill -9 $$), and so may the host side.
  */
 bool init_protected(const struct process *p, int sig, const siginfo_t_k *info)
 {
 	s32 sender;
 
-	if (likely(p != init_process) || !sig_from_inside(info))
+	if (likely(!p->tgid || p->tgid->ns->reaper != p) || p->leader->sighand->action[sig - 1].handler != K_SIG_DFL)
 		return false;
-	if (p->leader->sighand->action[sig - 1].handler != K_SIG_DFL)
+	if (p != init_process)
+		return !sig_in(SIGSET_ONLY_KERNEL, sig) && !is_fault(sig, info);
+	if (!sig_from_inside(info))
 		return false;
 	sender = info == SEND_SIG_NOINFO ? task_tgid(current) : info->rt.pid;
 	return sender != p->tgid->nr;
+}
+
+/* SIGKILL and SIGSTOP, which nothing else keeps from the first process of a namespace: not from within. */
+static bool init_unkillable(const struct process *p, int sig, const siginfo_t_k *info)
+{
+	if (likely(!p->tgid || p->tgid->ns->reaper != p) || !sig_in(SIGSET_ONLY_KERNEL, sig))
+		return false;
+	if (p == init_process)
+		return init_protected(p, sig, info);
+	return sig_from_inside(info) && pid_nr_in(current->proc->tgid, p->tgid->ns);
 }
 
 static bool handler_ignored(const struct task *t, int sig)
@@ -572,7 +616,7 @@ long send_signal_locked(struct task *t, int sig, siginfo_t_k *info, bool group)
 	bool from_kernel = info == SEND_SIG_NOINFO || info == SEND_SIG_PRIV;
 	struct sigqueue_entry *q;
 
-	if (init_protected(t->proc, sig, info) && sig_in(SIGSET_ONLY_KERNEL, sig))
+	if (init_unkillable(t->proc, sig, info))
 		return 0;
 	if (wants_signal_dropped(t, sig, info))
 		return 0;
@@ -581,7 +625,7 @@ long send_signal_locked(struct task *t, int sig, siginfo_t_k *info, bool group)
 	if (sig != SIGKILL) {
 		q = sigqueue_alloc(t, sig < RTMIN_K && (from_kernel || info->si_code >= 0));
 		if (q) {
-			fill_info(&q->info, sig, info);
+			fill_info(&q->info, sig, info, t);
 			list_add_tail(&q->node, &pending->queue);
 		} else if (sig >= RTMIN_K && !from_kernel && info->si_code != SI_USER) {
 			return -EAGAIN; /* sigqueue(3): the information may not be lost */
@@ -722,10 +766,10 @@ long check_kill_permission(struct process *p, int sig)
 	spin_lock(&t->alloc_lock);
 	c = t->cred;
 	ok = me->euid == c->suid || me->euid == c->uid || me->uid == c->suid || me->uid == c->uid ||
-	     (sig == SIGCONT && p->sid == current->proc->sid);
+	     (sig == SIGCONT && p->sid == current->proc->sid) || ns_capable(c->user_ns, CAP_KILL);
 	spin_unlock(&t->alloc_lock);
 	spin_unlock(&tasklist_lock);
-	return ok || capable(CAP_KILL) ? 0 : -EPERM;
+	return ok ? 0 : -EPERM;
 }
 
 /* ---- telling the parent of a death; tasklist_lock held ---- */
@@ -735,7 +779,7 @@ bool parent_ignores_sigchld(struct process *p)
 	struct task *parent = p->parent->leader;
 	const struct k_sigaction *a;
 
-	if (p->parent == &kernel_process || !parent)
+	if (p->parent == &kernel_process || !parent || p->parent->ns_ending)
 		return true;
 	if (p->exit_signal != SIGCHLD)
 		return false;
@@ -749,8 +793,8 @@ static void exit_siginfo(siginfo_t_k *info, struct process *p)
 	u64 utime = p->utime_ns + p->leader->utime_ns, stime = p->stime_ns + p->leader->stime_ns;
 
 	*info = (siginfo_t_k){ .si_signo = p->exit_signal };
-	info->chld.pid = p->tgid->nr;
-	info->chld.uid = task_uid(p->leader);
+	info->chld.pid = pid_nr_in(p->tgid, p->parent->tgid ? p->parent->tgid->ns : &init_pid_ns);
+	info->chld.uid = uid_in_task(p->parent->leader, task_uid(p->leader));
 	info->chld.utime = (s64)(utime / 10000000);
 	info->chld.stime = (s64)(stime / 10000000);
 	info->chld.status = code & 0x7f ? code & 0x7f : code >> 8 & 0xff;

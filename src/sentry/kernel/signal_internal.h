@@ -50,6 +50,8 @@ bool sig_from_inside(const siginfo_t_k *info);
 bool init_protected(const struct process *p, int sig, const siginfo_t_k *info);
 /* The real user id of any task. */
 u32 task_uid(struct task *t);
+/* A user id as `to` names it. */
+u32 uid_in_task(struct task *to, u32 uid);
 /* The siginfo of the standard kinds. */
 void siginfo_user(siginfo_t_k *info, int sig, s32 code);
 

@@ -10,6 +10,7 @@
 
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/signal_internal.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/task.h"
 
 /* ---- marks; sighand->lock held ---- */
@@ -165,8 +166,8 @@ void notify_parent_stop(struct process *p, bool continued)
 
 	if (!parent->leader)
 		return;
-	info.chld.pid = p->tgid->nr;
-	info.chld.uid = task_uid(p->leader);
+	info.chld.pid = parent->tgid ? pid_nr_in(p->tgid, parent->tgid->ns) : 0;
+	info.chld.uid = uid_in_task(parent->leader, task_uid(p->leader));
 	info.chld.status = continued ? SIGCONT : p->stop_signal & 0x7f;
 	a = &parent->leader->sighand->action[SIGCHLD - 1];
 	if (a->handler != K_SIG_IGN && !(a->flags & SA_NOCLDSTOP))

@@ -7,12 +7,12 @@
 
 SYSCALL0(getpid)
 {
-	return current->proc->tgid->nr;
+	return pid_nr_own(current->proc->tgid);
 }
 
 SYSCALL0(gettid)
 {
-	return current->pid->nr;
+	return pid_nr_own(current->pid);
 }
 
 SYSCALL0(getppid)
@@ -44,7 +44,7 @@ SYSCALL1(getpgid, s32, nr)
 	if (!p)
 		return -ESRCH;
 	spin_lock(&tasklist_lock);
-	ret = p->pgid->nr;
+	ret = pid_nr(p->pgid);
 	spin_unlock(&tasklist_lock);
 	process_put(p);
 	return ret;
@@ -55,7 +55,7 @@ SYSCALL0(getpgrp)
 	s32 ret;
 
 	spin_lock(&tasklist_lock);
-	ret = current->proc->pgid->nr;
+	ret = pid_nr(current->proc->pgid);
 	spin_unlock(&tasklist_lock);
 	return ret;
 }
@@ -68,7 +68,7 @@ SYSCALL1(getsid, s32, nr)
 	if (!p)
 		return -ESRCH;
 	spin_lock(&tasklist_lock);
-	ret = p->sid->nr;
+	ret = pid_nr(p->sid);
 	spin_unlock(&tasklist_lock);
 	process_put(p);
 	return ret;
@@ -138,7 +138,7 @@ SYSCALL0(setsid)
 		process_set_pgid(p, pid_get(p->tgid));
 		tty = p->tty;
 		p->tty = NULL;
-		ret = p->tgid->nr;
+		ret = pid_nr(p->tgid);
 	}
 	spin_unlock(&tasklist_lock);
 	if (tty)

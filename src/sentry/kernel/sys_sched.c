@@ -8,6 +8,7 @@
 #include <linux/time_types.h>
 
 #include "base/string.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/kernel/task_access.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
@@ -313,7 +314,7 @@ static long nice_one(struct task *t, s32 nice)
 {
 	struct cred *c = task_get_cred(t);
 	const struct cred *me = current->cred;
-	bool mine = c->uid == me->euid || c->euid == me->euid || capable(CAP_SYS_NICE);
+	bool mine = c->uid == me->euid || c->euid == me->euid || ns_capable(c->user_ns, CAP_SYS_NICE);
 
 	cred_put(c);
 	if (!mine)
@@ -385,7 +386,7 @@ static long walk_priority(s32 which, s32 who, struct prio_walk *w)
 		visit_group(who, w);
 		break;
 	case PRIO_USER:
-		visit_user(who ? (u32)who : current->cred->uid, w);
+		visit_user(who ? uid_in((u32)who) : current->cred->uid, w);
 		break;
 	default:
 		return -EINVAL;

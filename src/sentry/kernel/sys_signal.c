@@ -6,6 +6,7 @@
 #include "base/string.h"
 #include "sentry/kernel/signal_internal.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
@@ -229,7 +230,7 @@ static bool in_kill_set(const struct process *p, const struct pid *pgrp)
 		return false;
 	if (pgrp)
 		return p->pgid == pgrp;
-	return p != init_process && p != current->proc;
+	return p != task_pid_ns(current)->reaper && p != current->proc;
 }
 
 static void collect_processes(struct kill_set *set, const struct pid *pgrp)
@@ -237,7 +238,7 @@ static void collect_processes(struct kill_set *set, const struct pid *pgrp)
 	s32 nr = set->last;
 
 	set->n = 0;
-	while (set->n < KILL_BATCH && (nr = next_tgid(nr + 1))) {
+	while (set->n < KILL_BATCH && (nr = next_tgid(task_pid_ns(current), nr + 1))) {
 		struct process *p = find_process_get(nr);
 
 		if (!p)

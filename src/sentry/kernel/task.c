@@ -6,6 +6,7 @@
 #include "sentry/kernel/ipc_sem.h"
 #include "sentry/kernel/boot.h"
 #include "sentry/kernel/nsproxy.h"
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task_internal.h"
@@ -261,6 +262,7 @@ void attach_task(struct task *t, struct process *p)
 	list_add_tail(&t->all_node, &all_tasks);
 	p->nthreads++;
 	nr_threads++;
+	pid_ns_count(t->pid, 1);
 }
 
 void attach_process(struct process *p, struct process *parent, struct pid *pgid, struct pid *sid)
@@ -268,6 +270,8 @@ void attach_process(struct process *p, struct process *parent, struct pid *pgid,
 	p->parent = parent;
 	list_add_tail(&p->sibling, &parent->children);
 	p->tgid->process = p;
+	if (pid_nr_own(p->tgid) == 1)
+		p->tgid->ns->reaper = p;
 	p->pgid = pid_get(pgid);
 	list_add_tail(&p->pgid_node, &pgid->tasks[PIDTYPE_PGID]);
 	p->sid = pid_get(sid);
@@ -282,6 +286,7 @@ void detach_task(struct task *t)
 	list_del(&t->pid_node);
 	list_del(&t->all_node);
 	nr_threads--;
+	pid_ns_count(t->pid, -1);
 	t->proc->utime_ns += t->utime_ns;
 	t->proc->stime_ns += t->stime_ns;
 	t->proc->min_flt += t->min_flt;
@@ -320,39 +325,49 @@ void process_unlink(struct process *p)
 
 /* ---- finding ---- */
 
-struct task *find_task_get(s32 tid)
+struct task *pid_task_get(struct pid *pid)
 {
-	struct pid *pid = pid_find_get(tid);
 	struct task *t = NULL;
 
-	if (!pid)
-		return NULL;
 	spin_lock(&tasklist_lock);
 	if (!list_empty(&pid->tasks[PIDTYPE_PID]))
 		t = task_get(list_first(&pid->tasks[PIDTYPE_PID], struct task, pid_node));
 	spin_unlock(&tasklist_lock);
+	return t;
+}
+
+struct task *find_task_get(s32 tid)
+{
+	struct pid *pid = pid_find_get(tid);
+	struct task *t = pid ? pid_task_get(pid) : NULL;
+
 	pid_put(pid);
 	return t;
+}
+
+struct process *pid_process_get(struct pid *pid)
+{
+	struct process *p = NULL;
+
+	spin_lock(&tasklist_lock);
+	if (pid->process)
+		p = process_get(pid->process);
+	spin_unlock(&tasklist_lock);
+	return p;
 }
 
 struct process *find_process_get(s32 tgid)
 {
 	struct pid *pid = pid_find_get(tgid);
-	struct process *p = NULL;
+	struct process *p = pid ? pid_process_get(pid) : NULL;
 
-	if (!pid)
-		return NULL;
-	spin_lock(&tasklist_lock);
-	if (pid->process)
-		p = process_get(pid->process);
-	spin_unlock(&tasklist_lock);
 	pid_put(pid);
 	return p;
 }
 
 s32 task_tgid(const struct task *t)
 {
-	return t->proc->tgid ? t->proc->tgid->nr : 0;
+	return pid_nr(t->proc->tgid);
 }
 
 s32 task_ppid(const struct task *t)
@@ -360,7 +375,7 @@ s32 task_ppid(const struct task *t)
 	s32 nr;
 
 	spin_lock(&tasklist_lock);
-	nr = t->proc->parent && t->proc->parent->tgid ? t->proc->parent->tgid->nr : 0;
+	nr = t->proc->parent ? pid_nr(t->proc->parent->tgid) : 0;
 	spin_unlock(&tasklist_lock);
 	return nr;
 }

@@ -45,6 +45,7 @@ struct cred { /* immutable once published */
 	u32 uid, euid, suid, fsuid;
 	u32 gid, egid, sgid, fsgid;
 	kernel_cap_t inheritable, permitted, effective, bset, ambient;
+	struct user_ns *user_ns; /* what the capabilities are good for */
 	u32 securebits;
 	u32 ngroups;
 	u32 *groups; /* sorted */
@@ -53,20 +54,38 @@ struct cred *cred_get(struct cred *c);
 void cred_put(struct cred *c);
 struct cred *prepare_creds(void);      /* private copy of the current task's, or NULL */
 void commit_creds(struct cred *c);     /* consumes it */
-bool capable(int cap);		       /* effective capability of the current task */
+bool capable(int cap); /* effective in the first user namespace; others: user_ns.h */
 bool in_group(const struct cred *c, u32 gid);
 
 enum pid_type { PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID, PIDTYPE_MAX };
+struct pid;
+struct pid_ns;
+struct user_ns;
+struct pid_number { /* in one namespace */
+	s32 nr;
+	struct pid *pid;
+	struct rb_node node;
+};
 struct pid { /* a number and who uses it as what; lives as long as anyone refers to it */
 	refcount_t ref;
-	s32 nr;
-	struct rb_node node;
+	s32 nr; /* in the first namespace */
+	u32 level;
+	struct pid_ns *ns;	  /* the innermost it has a number in */
+	struct pid_number first;  /* in the first namespace */
+	struct pid_number *inner; /* in those of level 1 .. level */
 	struct list_head tasks[PIDTYPE_MAX]; /* tasklist_lock; PGID and SID list processes */
 	struct process *process;	     /* whose thread group id it is; tasklist_lock */
 	struct waitq wait;		     /* pidfd pollers */
 };
-struct pid *pid_alloc(s32 want); /* want 0: next free. Sleeps not. ERR_PTR(-EAGAIN/-EEXIST) */
-struct pid *pid_find_get(s32 nr); /* with a reference, or NULL */
+#define PID_NS_LEVELS 32u
+/* want: nwant numbers, the innermost namespace's first; 0 or none: the next free. Sleeps not. ERR_PTR(-errno) */
+struct pid *pid_alloc(struct pid_ns *ns, const s32 *want, u32 nwant);
+/* In the current task's namespace, or in another; with a reference, or NULL. */
+struct pid *pid_find_get(s32 nr);
+struct pid *pid_find_in(const struct pid_ns *ns, s32 nr);
+/* The number as a namespace knows it, 0: it does not; and in its own one. */
+s32 pid_nr_in(const struct pid *p, const struct pid_ns *ns);
+s32 pid_nr_own(const struct pid *p);
 struct pid *pid_get(struct pid *p);
 void pid_put(struct pid *p);
 
@@ -115,6 +134,7 @@ struct process { /* a thread group */
 	u32 personality;
 	bool dumpable;
 	bool did_exec, thp_disabled;
+	bool ns_ending; /* first of a pid namespace, waiting for the others to go: reaps all its children at once */
 	u32 traced_dead; /* threads whose tracer has not waited for them: the process is not dead before; tasklist_lock */
 };
 enum { PROC_STOPPED = 1, PROC_CONTINUED = 2, PROC_GROUP_EXIT = 4, PROC_STOP_REPORTED = 8, PROC_CONT_REPORTED = 16,
@@ -224,6 +244,13 @@ static inline struct task *current_task(void)
 	return *(struct task **)((sp | (KSTACK_SIZE - 1)) - 15);
 }
 #define current (current_task())
+/* The number as the current task knows it. */
+s32 pid_nr_slow(const struct pid *p);
+static inline s32 pid_nr(const struct pid *p)
+{
+	return unlikely(current->pid && current->pid->level) ? pid_nr_slow(p) : p ? p->nr : 0;
+}
+static inline s32 task_tid(const struct task *t) { return pid_nr(t->pid); }
 #define KSTACK_TOP(base) ((u64)(base) + KSTACK_SIZE - 32) /* 16-aligned; the word at base+SIZE-16 holds the task */
 
 extern spinlock_t tasklist_lock;
@@ -234,16 +261,18 @@ void task_put(struct task *t);
 /* CPU time of all its threads, dead ones too, in ns. Takes tasklist_lock. */
 void process_cputime(struct process *p, u64 *utime, u64 *stime);
 /* The smallest thread group id >= nr, 0: none; the last number given out (for /proc). */
-s32 next_tgid(s32 from);
-s32 pid_last(void);
+s32 next_tgid(const struct pid_ns *ns, s32 from);
+s32 pid_last(const struct pid_ns *ns);
 extern u32 nr_threads;		     /* tasklist_lock */
 extern struct process *init_process; /* number 1 */
 extern struct process kernel_process; /* of sentry-only tasks; parent of process 1 */
 struct task *find_task_get(s32 tid); /* any live thread, with a reference; NULL */
 struct process *find_process_get(s32 tgid);
+/* Of a struct pid; with a reference, or NULL. */
+struct task *pid_task_get(struct pid *pid);
+struct process *pid_process_get(struct pid *pid);
 struct process *process_get(struct process *p);
 void process_put(struct process *p);
-static inline s32 task_tid(const struct task *t) { return t->pid->nr; }
 s32 task_tgid(const struct task *t);
 s32 task_ppid(const struct task *t);
 struct mm *task_get_mm(struct task *t); /* for mm_users_put(), or NULL */
@@ -266,7 +295,8 @@ struct clone_params {
 	s32 exit_signal;
 	u64 stack, stack_size; /* new stack pointer = stack + stack_size, 0: the parent's */
 	u64 tls, parent_tid, child_tid, pidfd;
-	s32 set_tid;
+	const s32 *set_tid; /* nset_tid numbers, the innermost namespace's first */
+	u32 nset_tid;
 };
 long do_clone(const struct clone_params *p);
 __noreturn void do_exit(s32 code);	 /* the current thread; code as wait4 reports it */

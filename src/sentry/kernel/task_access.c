@@ -2,7 +2,7 @@
 
 #include <linux/capability.h>
 
-#include "sentry/kernel/task.h"
+#include "sentry/kernel/user_ns.h"
 
 struct cred *task_get_cred(struct task *t)
 {
@@ -27,10 +27,10 @@ bool may_access_task(struct task *t, bool attach)
 
 	if (t->proc == current->proc)
 		return true;
-	if (capable(CAP_SYS_PTRACE))
-		return true;
 	c = task_get_cred(t);
-	ok = same_ids(current->cred, c) && t->proc->dumpable && !(c->permitted & ~current->cred->permitted);
+	ok = ns_capable(c->user_ns, CAP_SYS_PTRACE) ||
+	     (same_ids(current->cred, c) && t->proc->dumpable && c->user_ns == current->cred->user_ns &&
+	      !(c->permitted & ~current->cred->permitted));
 	cred_put(c);
 	return ok;
 }

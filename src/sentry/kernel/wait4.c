@@ -11,6 +11,7 @@
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/rusage.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
@@ -48,8 +49,8 @@ static bool eligible(const struct wait_query *q, const struct process *p)
 
 static void fill_result(struct wait_result *r, struct process *p, s32 code, s32 value)
 {
-	r->pid = p->tgid->nr;
-	r->uid = p->leader->cred->uid;
+	r->pid = pid_nr(p->tgid);
+	r->uid = uid_out(p->leader->cred->uid);
 	r->code = code;
 	r->value = value;
 	process_rusage_locked(p, RUSAGE_BOTH_K, &r->ru);

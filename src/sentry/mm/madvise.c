@@ -306,7 +306,7 @@ static struct task *pidfd_task(s32 pidfd, struct mm **mm)
 
 	if (IS_ERR(pid))
 		return (struct task *)pid;
-	t = find_task_get(pid->nr);
+	t = pid_task_get(pid);
 	pid_put(pid);
 	if (!t)
 		return ERR_PTR(-ESRCH);

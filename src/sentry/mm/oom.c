@@ -1,4 +1,5 @@
 /* Out of memory: choose the process that frees most, as Linux's oom_badness does (proc(5), oom_score_adj), and kill it. */
+#include "sentry/kernel/pid_ns.h"
 #include "sentry/mm/oom.h"
 
 #include <asm/signal.h>
@@ -25,11 +26,13 @@ static struct task *choose_victim(void)
 	struct task *victim = NULL;
 	s64 most = 0;
 
-	for (s32 nr = next_tgid(1); nr > 0; nr = next_tgid(nr + 1)) {
-		struct task *t = find_task_get(nr);
+	for (s32 nr = next_tgid(&init_pid_ns, 1); nr > 0; nr = next_tgid(&init_pid_ns, nr + 1)) {
+		struct pid *pid = pid_find_in(&init_pid_ns, nr);
+		struct task *t = pid ? pid_task_get(pid) : NULL;
 		s64 score = 0;
 		bool dying = false;
 
+		pid_put(pid);
 		if (t) { /* a look without a reference: to drop the last one here would unmap, and somebody waits for memory */
 			spin_lock(&t->alloc_lock);
 			score = t->mm ? oom_badness(t->proc, t->mm) : 0;

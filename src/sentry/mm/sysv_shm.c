@@ -9,6 +9,8 @@
 #include <linux/shm.h>
 
 #include "base/string.h"
+#include "sentry/kernel/ipc_ids.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/internal.h"
 #include "sentry/mm/shmem.h"
@@ -31,6 +33,7 @@ struct shm_segment {
 	s64 atime, dtime, ctime;
 	s32 cpid, lpid;
 	u64 nattch;
+	const struct ns_common *ns; /* IPC namespace */
 };
 
 /* Guards everything here but the pages. Taken inside mm->lock, so user memory is not touched while it is held. */
@@ -53,9 +56,17 @@ static s64 now_s(void)
 	return (s64)(clock_real_ns() / NSEC_PER_SEC);
 }
 
+/* As the current IPC namespace sees it. */
+static struct shm_segment *at_slot(u32 slot)
+{
+	struct shm_segment *s = segments[slot];
+
+	return s && s->ns == ipc_ns() ? s : NULL;
+}
+
 static struct shm_segment *find_id(s32 id)
 {
-	struct shm_segment *s = id >= 0 ? segments[(u32)id % SHM_IDS] : NULL;
+	struct shm_segment *s = id >= 0 ? at_slot((u32)id % SHM_IDS) : NULL;
 
 	return s && s->id == id ? s : NULL;
 }
@@ -69,7 +80,7 @@ static bool shm_permits(const struct shm_segment *s, u32 want /* 4 read, 2 write
 		bits >>= 6;
 	else if (in_group(c, s->gid) || in_group(c, s->cgid))
 		bits >>= 3;
-	return !(want & ~bits & 7) || capable(CAP_IPC_OWNER);
+	return !(want & ~bits & 7) || ns_capable(ipc_ns()->owner, CAP_IPC_OWNER);
 }
 
 /* A reference went; the last one frees the memory. shm_lock held; the file is returned for file_put() without it. */
@@ -88,6 +99,23 @@ static struct file *segment_remove(struct shm_segment *s)
 	segments[(u32)s->id % SHM_IDS] = NULL;
 	nsegments--;
 	return segment_put(s);
+}
+
+void shm_ns_free(const struct ns_common *n)
+{
+	struct file *file;
+
+	for (u32 i = 0; i < SHM_IDS; i++) {
+		lock_shm();
+		file = NULL;
+		if (segments[i] && segments[i]->ns == n && !segments[i]->removed) {
+			segments[i]->removed = true;
+			file = segment_remove(segments[i]);
+		}
+		mutex_unlock(&shm_lock);
+		if (file)
+			file_put(file);
+	}
 }
 
 /* ---- shmget ---- */
@@ -121,6 +149,7 @@ static long segment_new(s32 key, u64 size, u32 flags)
 		return err;
 	}
 	refcount_set(&s->ref, 1);
+	s->ns = ipc_ns();
 	s->id = (s32)(slot + (next_seq++ % 32768) * SHM_IDS);
 	s->key = key;
 	s->mode = flags & IPC_MODE_MASK;
@@ -153,7 +182,7 @@ SYSCALL3(shmget, s32, key, u64, size, u32, flags)
 
 	lock_shm();
 	for (u32 i = 0; key != IPC_PRIVATE && i < SHM_IDS && !s; i++)
-		if (segments[i] && segments[i]->key == key)
+		if (at_slot(i) && segments[i]->key == key)
 			s = segments[i];
 	if (s)
 		ret = segment_open(s, size, flags);
@@ -350,7 +379,7 @@ static void fill_ds(const struct shm_segment *s, struct shmid64_ds *ds)
 static s32 highest_slot(void)
 {
 	for (s32 i = SHM_IDS - 1; i >= 0; i--)
-		if (segments[i])
+		if (at_slot(i))
 			return i;
 	return 0;
 }
@@ -379,7 +408,7 @@ static long ctl_usage(struct ctl_out *out)
 
 	*u = (struct shm_info){ .used_ids = (int)nsegments };
 	for (u32 i = 0; i < SHM_IDS; i++) {
-		if (!segments[i])
+		if (!at_slot(i))
 			continue;
 		u->shm_tot += PAGE_ALIGN_UP(segments[i]->size) >> PAGE_SHIFT;
 		u->shm_rss += segments[i]->file->inode->mapping->nrpages;
@@ -390,7 +419,7 @@ static long ctl_usage(struct ctl_out *out)
 
 static long ctl_stat(s32 id, s32 cmd, struct ctl_out *out)
 {
-	struct shm_segment *s = cmd == IPC_STAT ? find_id(id) : id >= 0 && id < (s32)SHM_IDS ? segments[id] : NULL;
+	struct shm_segment *s = cmd == IPC_STAT ? find_id(id) : id >= 0 && id < (s32)SHM_IDS ? at_slot((u32)id) : NULL;
 
 	if (!s)
 		return -EINVAL;
@@ -408,7 +437,7 @@ static long ctl_owner(s32 id, s32 cmd, const struct shmid64_ds *ds, struct file 
 
 	if (!s)
 		return -EINVAL;
-	if (euid != s->uid && euid != s->cuid && !capable(CAP_SYS_ADMIN))
+	if (euid != s->uid && euid != s->cuid && !ns_capable(ipc_ns()->owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	if (cmd == IPC_SET) {
 		s->uid = ds->shm_perm.uid;

@@ -6,6 +6,7 @@
 #include <linux/resource.h>
 #include <linux/stat.h>
 
+#include "sentry/kernel/user_ns.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
 
@@ -67,7 +68,8 @@ SYSCALL2(fchmod, s32, fd, u32, mode)
 
 static struct iattr owner_attr(u32 uid, u32 gid)
 {
-	return (struct iattr){ .valid = (uid != ~0u ? ATTR_UID : 0) | (gid != ~0u ? ATTR_GID : 0) | ATTR_CTIME, .uid = uid, .gid = gid };
+	return (struct iattr){ .valid = (uid != ~0u ? ATTR_UID : 0) | (gid != ~0u ? ATTR_GID : 0) | ATTR_CTIME,
+			       .uid = uid_in(uid), .gid = gid_in(gid) };
 }
 
 SYSCALL3(chown, u64, name, u32, uid, u32, gid)
@@ -135,7 +137,7 @@ static int set_times(s32 dirfd, u64 uname, const struct timespec_k *t, u32 flags
 			return err;
 	}
 	err = 0;
-	if (now && current->cred->fsuid != p.dentry->inode->uid && !capable(CAP_FOWNER))
+	if (now && current->cred->fsuid != p.dentry->inode->uid && !owner_capable(p.dentry->inode->uid, p.dentry->inode->gid, CAP_FOWNER))
 		err = inode_permission(p.dentry->inode, MAY_WRITE);
 	if (!err)
 		err = change(&p, &a);

@@ -4,6 +4,7 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
 
@@ -181,7 +182,7 @@ SYSCALL1(chroot, u64, name)
 	if (err)
 		return err;
 	err = inode_permission(p.dentry->inode, MAY_EXEC);
-	if (!err && !capable(CAP_SYS_CHROOT))
+	if (!err && !self_capable(CAP_SYS_CHROOT))
 		err = -EPERM;
 	if (err) {
 		path_put(&p);

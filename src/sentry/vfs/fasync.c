@@ -91,14 +91,14 @@ static void signal_owner(const struct file *f, struct pid *owner, int sig, sigin
 
 	switch (f->owner_type) {
 	case F_OWNER_TID:
-		t = find_task_get(owner->nr);
+		t = pid_task_get(owner);
 		if (t && may_signal(f, t->proc))
 			send_signal_task(t, sig, info);
 		if (t)
 			task_put(t);
 		break;
 	case F_OWNER_PID:
-		p = find_process_get(owner->nr);
+		p = pid_process_get(owner);
 		if (p) {
 			signal_process(f, p, sig, info);
 			process_put(p);

@@ -1,10 +1,12 @@
 /* fcntl(2), ioctl(2) on any file, flock(2) entry, fsync(2) and its family, fadvise. */
 #include <asm/ioctls.h>
+#include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
 
 #include "sentry/mm/pagecache.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/mm/shmem.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/fasync.h"
@@ -17,7 +19,7 @@ static long set_flags(s32 fd, struct file *f, u32 flags)
 {
 	long err = 0;
 
-	if ((flags ^ f->flags) & O_NOATIME && flags & O_NOATIME && current->cred->fsuid != f->inode->uid && !capable(3))
+	if ((flags ^ f->flags) & O_NOATIME && flags & O_NOATIME && current->cred->fsuid != f->inode->uid && !owner_capable(f->inode->uid, f->inode->gid, CAP_FOWNER))
 		return -EPERM;
 	if (f->fop->setfl)
 		err = f->fop->setfl(f, flags);

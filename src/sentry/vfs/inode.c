@@ -5,6 +5,7 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
 
@@ -106,6 +107,12 @@ struct timespec_k current_time(void)
 
 /* ---- permissions ---- */
 
+/* Has the caller the capability over what belongs to the inode's owners? */
+static bool over(const struct inode *i, int cap)
+{
+	return owner_capable(i->uid, i->gid, cap);
+}
+
 int inode_permission(struct inode *inode, u32 mask)
 {
 	const struct cred *c = current->cred;
@@ -120,13 +127,13 @@ int inode_permission(struct inode *inode, u32 mask)
 	if ((mode & want) == want)
 		return 0;
 	if (S_ISDIR(inode->mode)) {
-		if (capable(CAP_DAC_OVERRIDE) || (!(want & MAY_WRITE) && capable(CAP_DAC_READ_SEARCH)))
+		if (over(inode, CAP_DAC_OVERRIDE) || (!(want & MAY_WRITE) && over(inode, CAP_DAC_READ_SEARCH)))
 			return 0;
 		return -EACCES;
 	}
-	if ((!(want & MAY_EXEC) || inode->mode & 0111) && capable(CAP_DAC_OVERRIDE))
+	if ((!(want & MAY_EXEC) || inode->mode & 0111) && over(inode, CAP_DAC_OVERRIDE))
 		return 0;
-	return want == MAY_READ && capable(CAP_DAC_READ_SEARCH) ? 0 : -EACCES;
+	return want == MAY_READ && over(inode, CAP_DAC_READ_SEARCH) ? 0 : -EACCES;
 }
 
 int may_create(struct inode *dir)
@@ -143,7 +150,7 @@ int may_delete(struct inode *dir, struct inode *victim, bool is_dir)
 
 	if (err)
 		return err;
-	if (dir->mode & S_ISVTX && c->fsuid != victim->uid && c->fsuid != dir->uid && !capable(CAP_FOWNER))
+	if (dir->mode & S_ISVTX && c->fsuid != victim->uid && c->fsuid != dir->uid && !over(victim, CAP_FOWNER))
 		return -EPERM;
 	if (is_dir != S_ISDIR(victim->mode))
 		return is_dir ? -ENOTDIR : -EISDIR;
@@ -168,7 +175,7 @@ int vfs_getattr(const struct path *p, struct kstat *st)
 	return i->iop && i->iop->getattr ? i->iop->getattr(i, st) : 0;
 }
 
-static bool owner_or_capable(const struct inode *i) { return current->cred->fsuid == i->uid || capable(CAP_FOWNER); }
+static bool owner_or_capable(const struct inode *i) { return current->cred->fsuid == i->uid || over(i, CAP_FOWNER); }
 
 /* May the caller change what attr says? The order of checks is that of chmod(2), chown(2), utimensat(2). */
 static int setattr_permission(struct inode *i, struct iattr *a)
@@ -177,14 +184,16 @@ static int setattr_permission(struct inode *i, struct iattr *a)
 
 	if (a->valid & ATTR_FORCE)
 		return 0;
-	if (a->valid & ATTR_UID && (c->fsuid != i->uid || a->uid != i->uid) && !capable(CAP_CHOWN))
+	if ((a->valid & ATTR_UID && a->uid == NO_ID) || (a->valid & ATTR_GID && a->gid == NO_ID))
+		return -EINVAL; /* no such id in the caller's user namespace */
+	if (a->valid & ATTR_UID && (c->fsuid != i->uid || a->uid != i->uid) && !over(i, CAP_CHOWN))
 		return -EPERM;
-	if (a->valid & ATTR_GID && (c->fsuid != i->uid || (!in_group(c, a->gid) && a->gid != i->gid)) && !capable(CAP_CHOWN))
+	if (a->valid & ATTR_GID && (c->fsuid != i->uid || (!in_group(c, a->gid) && a->gid != i->gid)) && !over(i, CAP_CHOWN))
 		return -EPERM;
 	if (a->valid & ATTR_MODE) {
 		if (!owner_or_capable(i))
 			return -EPERM;
-		if (!in_group(c, a->valid & ATTR_GID ? a->gid : i->gid) && !capable(CAP_FSETID))
+		if (!in_group(c, a->valid & ATTR_GID ? a->gid : i->gid) && !over(i, CAP_FSETID))
 			a->mode &= ~(u32)S_ISGID;
 	}
 	if (a->valid & (ATTR_ATIME_SET | ATTR_MTIME_SET) && !owner_or_capable(i))

@@ -22,7 +22,6 @@ struct path init_root;
 void mount_init(void)
 {
 	mutex_init(&namespace_lock);
-	refcount_set(&init_mount_ns.ref, 1);
 	list_init(&init_mount_ns.mounts);
 }
 
@@ -30,7 +29,7 @@ struct mount_ns *current_mount_ns(void)
 {
 	struct nsproxy *ns = current->ns;
 
-	return ns && ns->mnt ? ns->mnt : &init_mount_ns;
+	return ns ? ns->mnt : &init_mount_ns;
 }
 
 /* ---- finding ---- */
@@ -304,14 +303,14 @@ static void follow_copy(struct path *p)
 	mount_put(old);
 }
 
-int mount_ns_unshare(struct nsproxy *ns, struct fs_state *fs)
+int mount_ns_unshare(struct nsproxy *ns, struct fs_state *fs, struct user_ns *owner)
 {
-	struct mount_ns *prev = ns->mnt, *old = prev ? prev : &init_mount_ns, *fresh = kzalloc(sizeof(*fresh));
+	struct mount_ns *old = ns->mnt, *fresh = kzalloc(sizeof(*fresh));
 	int err = 0;
 
 	if (!fresh)
 		return -ENOMEM;
-	refcount_set(&fresh->ref, 1);
+	ns_init(&fresh->c, NS_MNT, owner);
 	list_init(&fresh->mounts);
 	mutex_lock(&namespace_lock);
 	fresh->root = copy_tree(old->root, old->root->root, true);
@@ -327,27 +326,41 @@ int mount_ns_unshare(struct nsproxy *ns, struct fs_state *fs)
 	}
 	mutex_unlock(&namespace_lock);
 	if (err) {
-		kfree(fresh);
+		ns_put(&fresh->c);
 		return err;
 	}
 	ns->mnt = fresh;
-	mount_ns_put(prev);
+	ns_put(&old->c);
 	return 0;
 }
 
-struct mount_ns *mount_ns_get(struct mount_ns *ns)
+int mount_ns_enter(struct mount_ns *ns, struct fs_state *fs)
 {
-	if (ns)
-		refcount_inc(&ns->ref);
-	return ns;
+	struct path root, old_root, old_cwd;
+
+	mutex_lock(&namespace_lock);
+	root = (struct path){ ns->root, ns->root->root };
+	path_get(&root);
+	mutex_unlock(&namespace_lock);
+	follow_mounts(&root);
+	path_get(&root);
+	spin_lock(&fs->lock);
+	old_root = fs->root;
+	old_cwd = fs->cwd;
+	fs->root = fs->cwd = root;
+	spin_unlock(&fs->lock);
+	path_put(&old_root);
+	path_put(&old_cwd);
+	return 0;
 }
 
-void mount_ns_put(struct mount_ns *ns)
+void mount_ns_free(struct ns_common *n)
 {
-	if (!ns || !refcount_dec_and_test(&ns->ref))
-		return;
+	struct mount_ns *ns = container_of(n, struct mount_ns, c);
+
 	mutex_lock(&namespace_lock);
-	detach_tree(ns->root);
+	if (ns->root)
+		detach_tree(ns->root);
 	mutex_unlock(&namespace_lock);
 	kfree(ns);
 }

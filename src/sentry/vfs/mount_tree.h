@@ -4,12 +4,13 @@
 
 #include <linux/mount.h>
 
+#include "sentry/kernel/ns.h"
 #include "sentry/vfs/internal.h"
 
 struct nsproxy;
 
 struct mount_ns {
-	refcount_t ref; /* nsproxies */
+	struct ns_common c; /* first */
 	struct mount *root;
 	struct list_head mounts; /* of mount.ns_node, parents first; namespace_lock */
 };
@@ -18,6 +19,7 @@ struct mount_ns {
 
 extern struct mutex namespace_lock;
 extern struct mount_ns init_mount_ns;
+void mount_ns_free(struct ns_common *n);
 struct mount_ns *current_mount_ns(void);
 
 void mount_put(struct mount *m);

@@ -7,6 +7,7 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
@@ -174,7 +175,7 @@ SYSCALL3(symlinkat, u64, target, s32, dirfd, u64, name) { return do_symlink(targ
 /* /proc/sys/fs/protected_hardlinks: only the owner links what others could not write. */
 static int may_link(struct inode *i)
 {
-	if (current->cred->fsuid == i->uid || capable(CAP_FOWNER))
+	if (current->cred->fsuid == i->uid || owner_capable(i->uid, i->gid, CAP_FOWNER))
 		return 0;
 	if (!S_ISREG(i->mode) || i->mode & S_ISUID || (i->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
 		return -EPERM;

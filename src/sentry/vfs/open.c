@@ -6,6 +6,7 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/kernel/exec.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
@@ -58,7 +59,7 @@ static int check_access(const struct path *p, u32 flags)
 	err = inode_permission(i, mask);
 	if (err)
 		return err;
-	if (flags & O_NOATIME && current->cred->fsuid != i->uid && !capable(CAP_FOWNER))
+	if (flags & O_NOATIME && current->cred->fsuid != i->uid && !owner_capable(i->uid, i->gid, CAP_FOWNER))
 		return -EPERM;
 	return 0;
 }

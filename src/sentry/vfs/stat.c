@@ -6,13 +6,14 @@
 #include <linux/mount.h>
 #include <linux/stat.h>
 
+#include "sentry/kernel/user_ns.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
 
 static int put_stat(u64 ubuf, const struct kstat *k)
 {
 	struct stat st = {
-		.st_dev = k->dev, .st_ino = k->ino, .st_nlink = k->nlink, .st_mode = k->mode, .st_uid = k->uid, .st_gid = k->gid,
+		.st_dev = k->dev, .st_ino = k->ino, .st_nlink = k->nlink, .st_mode = k->mode, .st_uid = uid_out(k->uid), .st_gid = gid_out(k->gid),
 		.st_rdev = k->rdev, .st_size = (long)k->size, .st_blksize = k->blksize, .st_blocks = (long)k->blocks,
 		.st_atime = (unsigned long)k->atime.sec, .st_atime_nsec = (unsigned long)k->atime.nsec,
 		.st_mtime = (unsigned long)k->mtime.sec, .st_mtime_nsec = (unsigned long)k->mtime.nsec,
@@ -126,8 +127,8 @@ SYSCALL5(statx, s32, dirfd, u64, name, u32, flags, u32, mask, u64, buf)
 	sx.stx_attributes_mask = k.attributes_mask;
 	sx.stx_blksize = k.blksize;
 	sx.stx_nlink = k.nlink;
-	sx.stx_uid = k.uid;
-	sx.stx_gid = k.gid;
+	sx.stx_uid = uid_out(k.uid);
+	sx.stx_gid = gid_out(k.gid);
 	sx.stx_mode = (u16)k.mode;
 	sx.stx_ino = k.ino;
 	sx.stx_size = k.size;
@@ -202,7 +203,7 @@ static int check_access_as_real(struct inode *i, u32 mode)
 		return -ENOMEM;
 	real->fsuid = real->uid;
 	real->fsgid = real->gid;
-	real->effective = real->uid ? 0 : real->permitted;
+	real->effective = real->uid != make_uid(real->user_ns, 0) ? 0 : real->permitted;
 	spin_lock(&current->alloc_lock);
 	current->cred = real;
 	spin_unlock(&current->alloc_lock);

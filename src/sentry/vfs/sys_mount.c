@@ -4,6 +4,8 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "sentry/kernel/pid_ns.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/mount_tree.h"
 
@@ -105,12 +107,25 @@ static int set_propagation(const struct path *at, u32 flags)
 	return 0;
 }
 
+/* mount_namespaces(7), user_namespaces(7): what the root of a user namespace may mount anew. */
+static bool may_mount_type(const char *type)
+{
+	static const char *const allowed[] = { "proc", "sysfs", "tmpfs", "ramfs", "devpts", "mqueue", "overlay", "cgroup2", "cgroup" };
+
+	for (u32 i = 0; i < ARRAY_SIZE(allowed); i++)
+		if (!kstrcmp(type, allowed[i]))
+			return true;
+	return capable(CAP_SYS_ADMIN) || !find_fs(type);
+}
+
 static int mount_new(const char *source, const struct path *at, const char *type, u32 flags, const char *options)
 {
 	struct mount *m;
 
 	if (!*type)
 		return -EINVAL;
+	if (!may_mount_type(type))
+		return -EPERM;
 	m = new_mount(type, source, flags & MNT_FLAGS, options, NULL);
 	return IS_ERR(m) ? (int)PTR_ERR(m) : graft(m, at);
 }
@@ -119,7 +134,7 @@ static int do_mount(const char *source, const struct path *at, const char *type,
 {
 	if ((flags & MS_MGC_MSK) == MS_MGC_VAL)
 		flags &= ~(u64)MS_MGC_MSK;
-	if (!capable(CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	if (flags & MS_REMOUNT)
 		return remount(at, (u32)flags);
@@ -192,7 +207,7 @@ SYSCALL2(umount2, u64, utarget, u32, flags)
 		return -EINVAL;
 	if (flags & MNT_EXPIRE && flags & (MNT_FORCE | MNT_DETACH))
 		return -EINVAL;
-	if (!capable(CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	err = user_path_lookup(AT_FDCWD, utarget, flags & UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &at);
 	if (err)
@@ -230,10 +245,12 @@ static void move_fs(struct fs_state *fs, const struct path *old, const struct pa
 /* All tasks of the namespace. */
 static void move_everyone(const struct path *old, const struct path *new)
 {
-	for (s32 nr = next_tgid(1); nr > 0; nr = next_tgid(nr + 1)) {
-		struct task *t = find_task_get(nr);
+	for (s32 nr = next_tgid(&init_pid_ns, 1); nr > 0; nr = next_tgid(&init_pid_ns, nr + 1)) {
+		struct pid *pid = pid_find_in(&init_pid_ns, nr);
+		struct task *t = pid ? pid_task_get(pid) : NULL;
 		struct fs_state *fs = NULL;
 
+		pid_put(pid);
 		if (!t)
 			continue;
 		spin_lock(&t->alloc_lock);
@@ -288,7 +305,7 @@ SYSCALL2(pivot_root, u64, unew, u64, uold)
 	struct path new, old, root;
 	int err;
 
-	if (!capable(CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	err = user_path_lookup(AT_FDCWD, unew, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &new);
 	if (err)

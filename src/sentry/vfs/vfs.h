@@ -304,6 +304,7 @@ s64 generic_file_llseek(struct file *f, s64 off, int whence);
 /* ---- mounts (mount.c) ---- */
 struct mount_ns;
 struct nsproxy;
+struct user_ns;
 struct fs_state;
 struct mount {
 	refcount_t ref;
@@ -322,9 +323,8 @@ struct mount {
 };
 /* Mount `type` at an absolute path for the sentry itself. */
 /* CLONE_NEWNS: give `ns`, which nobody sees yet, a copy of its mounts, and move fs over. 0 or -errno. */
-int mount_ns_unshare(struct nsproxy *ns, struct fs_state *fs);
-struct mount_ns *mount_ns_get(struct mount_ns *ns); /* NULL: the first one, which is not counted */
-void mount_ns_put(struct mount_ns *ns);
+int mount_ns_unshare(struct nsproxy *ns, struct fs_state *fs, struct user_ns *owner);
+int mount_ns_enter(struct mount_ns *ns, struct fs_state *fs); /* setns(2): root and working directory are its root */
 int kern_mount_at(const char *type, const char *source, const char *target, u32 flags, const char *options, void *data);
 void vfs_init(void); /* builds the root from boot_params: gofer root under overlay, /proc /dev /sys /tmp ... */
 
