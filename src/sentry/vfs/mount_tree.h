@@ -22,6 +22,7 @@ extern struct mount_ns init_mount_ns;
 void mount_ns_free(struct ns_common *n);
 struct mount_ns *current_mount_ns(void);
 
+bool may_mount_type(const char *type); /* of the caller's user namespace; sys_mount.c */
 void mount_put(struct mount *m);
 /* A new super block of `type` and a mount of it that hangs nowhere; ERR_PTR(-errno). */
 struct mount *new_mount(const char *type, const char *source, u32 flags, const char *options, void *data);

@@ -108,7 +108,7 @@ static int set_propagation(const struct path *at, u32 flags)
 }
 
 /* mount_namespaces(7), user_namespaces(7): what the root of a user namespace may mount anew. */
-static bool may_mount_type(const char *type)
+bool may_mount_type(const char *type)
 {
 	static const char *const allowed[] = { "proc", "sysfs", "tmpfs", "ramfs", "devpts", "mqueue", "overlay", "cgroup2", "cgroup" };
 

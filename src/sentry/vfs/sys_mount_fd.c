@@ -4,6 +4,7 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "sentry/kernel/user_ns.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/mount_tree.h"
 
@@ -45,7 +46,7 @@ SYSCALL3(open_tree, s32, dirfd, u64, name, u32, flags)
 		return -EINVAL;
 	if ((flags & (AT_RECURSIVE | OPEN_TREE_CLONE)) == AT_RECURSIVE)
 		return -EINVAL;
-	if (flags & OPEN_TREE_CLONE && !capable(CAP_SYS_ADMIN))
+	if (flags & OPEN_TREE_CLONE && !ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	err = user_path_lookup(dirfd, name, lookup, &p);
 	if (err)
@@ -89,7 +90,7 @@ SYSCALL5(move_mount, s32, from_fd, u64, from_name, s32, to_fd, u64, to_name, u32
 	if (flags & ~(u32)(MOVE_MOUNT_F_SYMLINKS | MOVE_MOUNT_F_AUTOMOUNTS | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS |
 			   MOVE_MOUNT_T_AUTOMOUNTS | MOVE_MOUNT_T_EMPTY_PATH))
 		return -EINVAL;
-	if (!capable(CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	err = user_path_lookup(from_fd, from_name, from_lookup, &from);
 	if (err)
@@ -137,7 +138,7 @@ SYSCALL2(fsopen, u64, uname, u32, flags)
 	char *name;
 	s32 fd;
 
-	if (!capable(CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	if (flags & ~(u32)FSOPEN_CLOEXEC)
 		return -EINVAL;
@@ -147,7 +148,7 @@ SYSCALL2(fsopen, u64, uname, u32, flags)
 	c = kzalloc(sizeof(*c));
 	if (c) {
 		mutex_init(&c->lock);
-		c->type = find_fs(name);
+		c->type = may_mount_type(name) ? find_fs(name) : NULL;
 	}
 	name_end(&b);
 	if (!c || !c->type) {
@@ -271,7 +272,7 @@ SYSCALL3(fsmount, s32, fd, u32, flags, u32, attr)
 	struct mount *m = NULL;
 	struct file *f;
 
-	if (!capable(CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	if (flags & ~(u32)FSMOUNT_CLOEXEC || attr & ~(u32)KNOWN_ATTR)
 		return -EINVAL;
@@ -305,7 +306,7 @@ SYSCALL5(mount_setattr, s32, dirfd, u64, name, u32, flags, u64, uattr, u64, size
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
-	if (!capable(CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	if (copy_from_user(&a, uattr, sizeof(a)))
 		return -EFAULT;
