@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -80,9 +82,8 @@ static int add_tree(struct sandbox_config *cfg, const char *text)
 
 	if (err)
 		return err;
-	if (cfg->ntrees == SANDBOX_TREES_MAX)
+	if (sandbox_add_tree(cfg, path, false) < 0)
 		return fail("--rw: %s: more than %d directories", text, SANDBOX_TREES_MAX - 1);
-	cfg->trees[cfg->ntrees++] = path;
 	return 0;
 }
 
@@ -117,7 +118,7 @@ static int take(int c, struct sandbox_config *cfg, const char **platform)
 	case OPT_ROOT:
 		err = parse_directory("--root", optarg, &dir);
 		if (!err)
-			cfg->trees[0] = dir;
+			cfg->trees[0].path = dir;
 		return err;
 	case OPT_RW:
 		return add_tree(cfg, optarg);
@@ -174,12 +175,40 @@ static const char *default_cwd(const struct sandbox_config *cfg)
 	if (!getcwd(cwd, sizeof(cwd)) || cwd[0] != '/')
 		return "/";
 	for (u32 i = 1; i < cfg->ntrees; i++)
-		if (is_inside(cwd, cfg->trees[i]))
+		if (is_inside(cwd, cfg->trees[i].path))
 			return cwd;
 	for (u32 i = 0; i < ARRAY_SIZE(own); i++)
 		if (is_inside(cwd, own[i]) && strcmp(cwd, own[i]))
 			return "/";
-	return strcmp(cfg->trees[0], "/") ? "/" : cwd;
+	return strcmp(cfg->trees[0].path, "/") ? "/" : cwd;
+}
+
+/* The root in an overlay, the sandbox's own file systems, and the trees that are written through at their own places. */
+static void add_mounts(struct sandbox_config *cfg)
+{
+	static const struct sandbox_mount own[] = {
+		{ BOOT_MOUNT_GOFER, "/", .overlay = true },
+		{ BOOT_MOUNT_PROC, "/proc", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ BOOT_MOUNT_SYSFS, "/sys", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY },
+		{ BOOT_MOUNT_DEV, "/dev", .flags = MS_NOSUID },
+		{ BOOT_MOUNT_DEVPTS, "/dev/pts", .flags = MS_NOSUID | MS_NOEXEC },
+		{ BOOT_MOUNT_MQUEUE, "/dev/mqueue", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ BOOT_MOUNT_TMPFS, "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV },
+		{ BOOT_MOUNT_TMPFS, "/tmp", "mode=1777", MS_NOSUID | MS_NODEV },
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(own); i++)
+		sandbox_add_mount(cfg, &own[i]);
+	for (u32 i = 1; i < cfg->ntrees; i++)
+		sandbox_add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_GOFER, cfg->trees[i].path, .tree = i });
+}
+
+/* Root inside has every capability, anybody else none, as after login. */
+static void set_capabilities(struct sandbox_config *cfg)
+{
+	u64 all = (1ull << (CAP_LAST_CAP + 1)) - 1, own = cfg->uid ? 0 : all;
+
+	memcpy(cfg->caps, (u64[5]){ all, own, 0, own, 0 }, sizeof(cfg->caps));
 }
 
 static void fill_in(struct sandbox_config *cfg)
@@ -194,6 +223,8 @@ static void fill_in(struct sandbox_config *cfg)
 	umask(cfg->umask);
 	cfg->uid = getuid();
 	cfg->gid = getgid();
+	set_capabilities(cfg);
+	add_mounts(cfg);
 	cfg->envp = environ;
 	cfg->start = program_start;
 	for (int fd = 0; fd < 3; fd++) {
@@ -204,7 +235,7 @@ static void fill_in(struct sandbox_config *cfg)
 
 int cmd_do(int argc, char **argv)
 {
-	struct sandbox_config cfg = { .ncpus = usable_cpus(), .mem_size = host_memory(), .ntrees = 1, .trees = { "/" }, .log_fd = -1 };
+	struct sandbox_config cfg = { .ncpus = usable_cpus(), .mem_size = host_memory(), .ntrees = 1, .trees = { { "/", true } }, .log_fd = -1 };
 	const char *platform = "auto";
 	int c, err;
 

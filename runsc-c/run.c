@@ -27,21 +27,24 @@ struct run {
 	struct process sandbox, gofer;
 	int control;
 	int signals;
+	bool contained;
 	bool have_report;
 	struct sandbox_report report;
 };
 
-/* Passed on to the sandbox's foreground job. The others are for us, or cannot be caught. */
+/* Passed on to the sandbox's foreground job. The others are for us, or cannot be caught. A container's first process gets all. */
 static const int forwarded[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGWINCH, SIGALRM };
 
 /* Before the processes: none of these may be lost in between. They undo it for themselves. */
-static int block_signals(void)
+static int block_signals(bool all)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (u32 i = 0; i < ARRAY_SIZE(forwarded); i++)
 		sigaddset(&set, forwarded[i]);
+	if (all)
+		sigfillset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -70,7 +73,7 @@ static void forward(struct run *r)
 	struct signalfd_siginfo info;
 
 	while (read(r->signals, &info, sizeof(info)) == sizeof(info)) {
-		struct sandbox_signal msg = { info.ssi_signo };
+		struct sandbox_signal msg = { info.ssi_signo, r->contained && info.ssi_code != SI_KERNEL };
 
 		if (info.ssi_signo != SIGCHLD)
 			send(r->control, &msg, sizeof(msg), MSG_NOSIGNAL);
@@ -220,12 +223,12 @@ static int start(const struct sandbox_config *cfg, struct run *r, const struct l
 
 int run_sandbox(const struct sandbox_config *cfg)
 {
-	struct run r = { .sandbox = { .name = "sandbox" }, .gofer = { .name = "gofer" } };
+	struct run r = { .sandbox = { .name = "sandbox" }, .gofer = { .name = "gofer" }, .contained = cfg->contained };
 	const struct process *dead = NULL;
 	struct links l;
 	int status;
 
-	r.signals = block_signals();
+	r.signals = block_signals(cfg->contained);
 	if (r.signals < 0 || make_links(&l, cfg->ncpus) < 0)
 		return fail("making sockets: %s", strerror(errno));
 	terminal_save();

@@ -56,17 +56,44 @@ static u64 put_vector(struct pen *p, char **v, u32 *count)
 	return at;
 }
 
+s32 sandbox_add_tree(struct sandbox_config *cfg, const char *path, bool readonly)
+{
+	if (cfg->ntrees == SANDBOX_TREES_MAX)
+		return -1;
+	cfg->trees[cfg->ntrees] = (struct sandbox_tree){ path, readonly };
+	return (s32)cfg->ntrees++;
+}
+
+bool sandbox_add_mount(struct sandbox_config *cfg, const struct sandbox_mount *m)
+{
+	if (cfg->nmounts == SANDBOX_MOUNTS_MAX)
+		return false;
+	cfg->mounts[cfg->nmounts++] = *m;
+	return true;
+}
+
 static void put_mounts(struct pen *p, struct boot_params *bp, const struct sandbox_config *cfg)
 {
-	struct boot_mount m[SANDBOX_TREES_MAX + 1];
-	u32 n = 0;
+	struct boot_mount m[SANDBOX_MOUNTS_MAX];
 
-	m[n++] = (struct boot_mount){ put_string(p, "/"), BOOT_MOUNT_GOFER, 0, 1, 1 };
-	m[n++] = (struct boot_mount){ put_string(p, "/tmp"), BOOT_MOUNT_TMPFS, 0, 0, 0 };
-	for (u32 i = 1; i < cfg->ntrees; i++)
-		m[n++] = (struct boot_mount){ put_string(p, cfg->trees[i]), BOOT_MOUNT_GOFER, i, 0, 0 };
-	bp->nmounts = n;
-	bp->mounts_off = put(p, m, n * sizeof(m[0]), 8);
+	for (u32 i = 0; i < cfg->nmounts; i++) {
+		const struct sandbox_mount *from = &cfg->mounts[i];
+
+		m[i] = (struct boot_mount){ put_string(p, from->target), put_string(p, from->options ? from->options : ""), from->kind,
+					    from->flags, from->tree, from->overlay, from->is_file };
+	}
+	bp->nmounts = cfg->nmounts;
+	bp->mounts_off = put(p, m, cfg->nmounts * sizeof(m[0]), 8);
+}
+
+static void put_identity(struct pen *p, struct boot_params *bp, const struct sandbox_config *cfg)
+{
+	bp->uid = cfg->uid;
+	bp->gid = cfg->gid;
+	bp->no_new_privs = cfg->no_new_privs;
+	memcpy(bp->caps, cfg->caps, sizeof(bp->caps));
+	bp->ngroups = cfg->ngroups;
+	bp->groups_off = put(p, cfg->groups, cfg->ngroups * sizeof(u32), 8);
 }
 
 static enum hc_stdio_kind stdio_kind(int fd, mode_t mode)
@@ -176,14 +203,15 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->log_level = cfg->log_fd >= 0 ? LOG_DEBUG : LOG_WARN;
 	bp->strace = cfg->strace;
 	bp->stats = cfg->stats;
-	bp->uid = cfg->uid;
-	bp->gid = cfg->gid;
+	put_identity(&p, bp, cfg);
 	for (int fd = 0; fd < 3; fd++)
 		fill_stdio(bp, cfg, fd);
 	for (u32 i = 0; i < ARRAY_SIZE(bp->rlimits); i++) {
 		struct rlimit r = { RLIM_INFINITY, RLIM_INFINITY };
 
 		getrlimit(i, &r);
+		if (cfg->rlimits)
+			r = (struct rlimit){ cfg->rlimits[i][0], cfg->rlimits[i][1] };
 		bp->rlimits[i][0] = r.rlim_cur;
 		bp->rlimits[i][1] = r.rlim_max;
 	}
@@ -194,6 +222,7 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->exe_off = put_string(&p, cfg->argv[0]);
 	bp->cwd_off = put_string(&p, cfg->cwd);
 	bp->hostname_off = put_string(&p, cfg->hostname);
+	bp->domainname_off = put_string(&p, cfg->domainname ? cfg->domainname : "(none)");
 	bp->argv_off = put_vector(&p, cfg->argv, &bp->argc);
 	bp->envp_off = put_vector(&p, cfg->envp, &bp->envc);
 	put_mounts(&p, bp, cfg);

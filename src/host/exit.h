@@ -19,6 +19,7 @@ struct sandbox_report {
 /* Command -> sandbox. */
 struct sandbox_signal {
 	u32 signal;
+	u32 to_init; /* for process 1, whoever has the terminal */
 };
 
 /* Before the lock-down. log_fd: --debug-log, or -1. `counters` prints the platform's rows of --stats. */

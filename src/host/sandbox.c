@@ -103,7 +103,7 @@ static void on_control(void)
 	if (n == 0) /* the command is gone */
 		_exit(125);
 	if (n == sizeof(msg))
-		events_push(msg.signal == SIGWINCH ? HC_EV_WINCH : HC_EV_SIGNAL, 0, (s64)msg.signal);
+		events_push(msg.signal == SIGWINCH ? HC_EV_WINCH : HC_EV_SIGNAL, msg.to_init, (s64)msg.signal);
 }
 
 static void grow_descriptor_table(void)

@@ -10,7 +10,20 @@
 
 enum sandbox_platform { SANDBOX_PTRACE, SANDBOX_KVM };
 
-#define SANDBOX_TREES_MAX 64 /* the root and the --rw trees */
+#define SANDBOX_TREES_MAX 64 /* host trees that a sandbox sees */
+#define SANDBOX_MOUNTS_MAX 128
+
+struct sandbox_tree {
+	const char *path; /* on the host */
+	bool readonly;
+};
+struct sandbox_mount {
+	enum boot_mount_kind kind;
+	const char *target, *options; /* options NULL: none */
+	u32 flags;		      /* MS_* */
+	u32 tree;		      /* of BOOT_MOUNT_GOFER */
+	bool overlay, is_file;
+};
 
 struct sandbox_config {
 	enum sandbox_platform platform;
@@ -20,8 +33,17 @@ struct sandbox_config {
 	char **envp;
 	const char *cwd;
 	const char *hostname;
+	const char *domainname;
 	u32 ntrees;
-	const char *trees[SANDBOX_TREES_MAX]; /* host paths; 0 is the root. Each other one appears at the same path inside */
+	struct sandbox_tree trees[SANDBOX_TREES_MAX];
+	u32 nmounts;
+	struct sandbox_mount mounts[SANDBOX_MOUNTS_MAX]; /* in their order; 0 is the root */
+	u64 caps[5]; /* of the program: bounding, effective, inheritable, permitted, ambient */
+	u32 ngroups;
+	const u32 *groups; /* supplementary ones */
+	bool no_new_privs;
+	bool contained; /* all signals of the command's process are for process 1 */
+	u64 (*rlimits)[2]; /* RLIMIT_*: soft, hard; NULL: this process' */
 	bool strace, stats, no_uring;
 	int log_fd;	/* --debug-log, or -1 */
 	u32 umask, uid, gid;
@@ -40,6 +62,10 @@ struct isolation {
 __noreturn void sandbox_main(const struct sandbox_config *cfg, const struct isolation *iso, int control, int go,
 			     const int *channels);
 __noreturn void gofer_main(const struct sandbox_config *cfg, const struct isolation *iso, int go, const int *channels);
+
+/* Add a tree (its number, or -1 when there are too many) and a mount (false likewise). */
+s32 sandbox_add_tree(struct sandbox_config *cfg, const char *path, bool readonly);
+bool sandbox_add_mount(struct sandbox_config *cfg, const struct sandbox_mount *m);
 
 /* boot_params.c: everything the sentry is told. first_free: where its memory starts. 0 or -E2BIG. */
 int boot_params_fill(const struct sandbox_config *cfg, u64 first_free);

@@ -134,7 +134,7 @@ s64 hostcall(u32 nr, void *req, size_t len);
 /* Completions and asynchronous happenings. Producer: the host's event thread. Consumer: any vCPU under one lock.
  * The producer never has more than HC_RING_SIZE events outstanding (HC_SUBMIT gives -EBUSY before that). */
 #define HC_RING_SIZE 4096
-enum hc_event_kind { HC_EV_COMPLETION, HC_EV_SIGNAL /* result: signal number for the foreground job */, HC_EV_WINCH };
+enum hc_event_kind { HC_EV_COMPLETION, HC_EV_SIGNAL /* result: the number; cookie 1: for process 1, 0: for the foreground job */, HC_EV_WINCH };
 struct hc_event {
 	u32 kind;
 	u32 pad;
@@ -206,7 +206,7 @@ struct boot_params {
 	u64 exe_off;	  /* program to start, as the user wrote it; searched in PATH when it has no slash */
 	u64 cwd_off;
 	u64 hostname_off;
-	u32 nmounts;	  /* extra mounts; entry 0 is the root */
+	u32 nmounts;	  /* in their order; entry 0 is the root */
 	u32 pad1;
 	u64 mounts_off;	  /* struct boot_mount[nmounts] */
 	u64 host_mem_total; /* for /proc/meminfo: what the sandbox may use */
@@ -215,18 +215,27 @@ struct boot_params {
 	u8 random[64]; /* seed of the sentry's generator */
 	u64 rlimits[16][2];
 	u64 aux_hwcap, aux_hwcap2;
+	u64 caps[5]; /* of the first process: bounding, effective, inheritable, permitted, ambient */
+	u32 no_new_privs;
+	u32 ngroups;
+	u64 groups_off; /* u32[ngroups]: supplementary groups */
+	u64 domainname_off;
 	char cpu_flags[2048]; /* "flags" line of /proc/cpuinfo */
 	char cpu_vendor[16];
 	u32 cpu_family, cpu_model_id, cpu_stepping, cpu_cache_kb;
 };
 enum hc_stdio_kind { STDIO_CLOSED, STDIO_FILE, STDIO_PIPE, STDIO_TTY, STDIO_SOCKET, STDIO_CHAR };
-enum boot_mount_kind { BOOT_MOUNT_GOFER, BOOT_MOUNT_TMPFS };
+enum boot_mount_kind { BOOT_MOUNT_GOFER, BOOT_MOUNT_TMPFS, BOOT_MOUNT_PROC, BOOT_MOUNT_SYSFS, BOOT_MOUNT_DEV, BOOT_MOUNT_DEVPTS,
+		       BOOT_MOUNT_MQUEUE };
 struct boot_mount {
-	u64 target_off; /* absolute path in the sandbox */
+	u64 target_off; /* absolute path in the sandbox; what is missing of it is made */
+	u64 options_off; /* as mount(2) takes them */
 	u32 kind;
+	u32 flags; /* MS_* of mount(2) */
 	u32 gofer_tree; /* number of the gofer's tree */
-	u32 readonly;
 	u32 overlay; /* 1: an in-memory overlay above it */
+	u32 is_file; /* 1: the tree is one file that is no directory */
+	u32 pad;
 };
 
 #endif

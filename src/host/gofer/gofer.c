@@ -191,7 +191,7 @@ static int open_tree_root(const char *path, bool readonly, bool may_mount)
 	int fd = may_mount ? clone_tree(path, readonly) : -EPERM;
 
 	if (fd < 0)
-		fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		fd = open(path, O_PATH | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -207,10 +207,10 @@ static void open_trees(const struct sandbox_config *cfg, const struct isolation 
 {
 	gofer_ntrees = cfg->ntrees;
 	for (u32 i = 0; i < cfg->ntrees; i++) {
-		gofer_trees[i].readonly = i == 0;
-		fds[i] = open_tree_root(cfg->trees[i], i == 0, iso->mount_ns);
+		gofer_trees[i].readonly = cfg->trees[i].readonly;
+		fds[i] = open_tree_root(cfg->trees[i].path, cfg->trees[i].readonly, iso->mount_ns);
 		if (fds[i] < 0)
-			die(cfg->trees[i], fds[i]);
+			die(cfg->trees[i].path, fds[i]);
 	}
 	gofer_proc_fd = open_proc_fds(iso->mount_ns);
 }

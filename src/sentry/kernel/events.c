@@ -32,9 +32,9 @@ struct poll_arm {
 void (*host_signal_hook)(int sig);
 static spinlock_t ring_lock = SPINLOCK_INIT;
 
-static void host_signal(int sig)
+static void host_signal(int sig, bool to_init)
 {
-	if (host_signal_hook)
+	if (host_signal_hook && !to_init)
 		host_signal_hook(sig);
 	else if (init_process)
 		send_signal_process(init_process, sig, SEND_SIG_PRIV);
@@ -50,10 +50,10 @@ static void handle_event(const struct hc_event *ev)
 		break;
 	}
 	case HC_EV_SIGNAL:
-		host_signal((int)ev->result);
+		host_signal((int)ev->result, ev->cookie == 1);
 		break;
 	case HC_EV_WINCH:
-		host_signal(SIGWINCH);
+		host_signal(SIGWINCH, false);
 		break;
 	default:
 		klog(LOG_WARN, "event of unknown kind %u", ev->kind);

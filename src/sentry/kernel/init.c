@@ -184,6 +184,27 @@ static void set_limits(struct process *p)
 		p->rlim[i] = (struct rlimit_val){ boot_params->rlimits[i][0], boot_params->rlimits[i][1] };
 }
 
+
+static struct cred *first_cred(void)
+{
+	struct cred *c = cred_alloc_init(boot_params->uid, boot_params->gid);
+	u64 size = boot_params->ngroups * sizeof(u32);
+
+	if (!c)
+		return NULL;
+	c->bset = boot_params->caps[0];
+	c->effective = boot_params->caps[1];
+	c->inheritable = boot_params->caps[2];
+	c->permitted = boot_params->caps[3];
+	c->ambient = boot_params->caps[4];
+	c->groups = size ? kmalloc(size) : NULL;
+	if (c->groups) {
+		memcpy(c->groups, pa_to_va(boot_params->groups_off), size);
+		c->ngroups = boot_params->ngroups;
+	}
+	return c;
+}
+
 long start_init(void)
 {
 	struct start s = { .finished = false };
@@ -197,7 +218,12 @@ long start_init(void)
 		return -ENOMEM;
 	}
 	set_limits(t->proc);
-	t->cred = cred_alloc_init(boot_params->uid, boot_params->gid);
+	t->no_new_privs = boot_params->no_new_privs;
+	t->cred = first_cred();
+	if (!t->cred) {
+		klog(LOG_ERR, "no memory for the first process");
+		return -ENOMEM;
+	}
 	kstrlcpy(t->comm, "init", sizeof(t->comm));
 	sched_new_task(t);
 	wait_event(s.done, READ_ONCE(s.finished));

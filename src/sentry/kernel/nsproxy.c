@@ -92,7 +92,7 @@ void nsproxy_init(void)
 			ns_init(init_nsproxy.simple[i], i, &init_user_ns);
 		}
 	kstrlcpy(init_uts.nodename, boot_params->hostname_off && *name ? name : "sandbox", UTS_LEN);
-	kstrlcpy(init_uts.domainname, "(none)", UTS_LEN);
+	kstrlcpy(init_uts.domainname, pa_to_va(boot_params->domainname_off), UTS_LEN);
 	refcount_set(&init_nsproxy.ref, 1);
 	init_nsproxy.uts = &init_uts;
 	init_nsproxy.mnt = &init_mount_ns;

@@ -1,6 +1,7 @@
 /* The tree that a sandbox starts with. */
 #include <linux/fcntl.h>
 #include <linux/mount.h>
+#include <linux/stat.h>
 
 #include "base/string.h"
 #include "fs/dev/dev.h"
@@ -35,29 +36,52 @@ static void make_directories(const char *path)
 	kfree(copy);
 }
 
-static void mount_or_say(const char *type, const char *source, const char *target, u32 flags, const char *options, void *data)
+/* The place of a file to be mounted: an empty one is made where there is none. */
+static void make_file(const char *path)
 {
-	int err;
+	char *dir = kstrdup(path), *slash = NULL;
+	struct path made;
 
-	if (init_root.mnt)
-		make_directories(target);
-	err = kern_mount_at(type, source, target, flags, options, data);
-	if (err)
-		klog(LOG_ERR, "cannot mount %s at %s: error %d", type, target, -err);
+	if (!path_lookup(AT_FDCWD, path, LOOKUP_FOLLOW, &made)) {
+		path_put(&made);
+		goto out;
+	}
+	for (char *p = dir; p && *p; p++)
+		if (*p == '/')
+			slash = p;
+	if (slash && slash != dir) {
+		*slash = 0;
+		make_directories(dir);
+	}
+	if (!kern_mknod(path, S_IFREG | 0644, 0, &made))
+		path_put(&made);
+out:
+	kfree(dir);
+}
+
+static const char *boot_text(u64 off)
+{
+	return (const char *)boot_params + off;
 }
 
 static void mount_boot_entry(const struct boot_mount *bm)
 {
-	const char *target = (const char *)boot_params + bm->target_off;
+	static const char *const types[] = {
+		[BOOT_MOUNT_GOFER] = "gofer", [BOOT_MOUNT_TMPFS] = "tmpfs", [BOOT_MOUNT_PROC] = "proc", [BOOT_MOUNT_SYSFS] = "sysfs",
+		[BOOT_MOUNT_DEV] = "devtmpfs", [BOOT_MOUNT_DEVPTS] = "devpts", [BOOT_MOUNT_MQUEUE] = "mqueue",
+	};
 	struct memfs_data overlay = { .lower_tree = bm->gofer_tree, .has_lower = true };
-	u32 flags = bm->readonly && !bm->overlay ? MS_RDONLY : 0;
+	const char *target = boot_text(bm->target_off), *type = bm->overlay ? "overlay" : types[bm->kind];
+	void *data = bm->kind != BOOT_MOUNT_GOFER ? NULL : bm->overlay ? (void *)&overlay : (void *)&bm->gofer_tree;
+	int err;
 
-	if (bm->kind == BOOT_MOUNT_TMPFS)
-		mount_or_say("tmpfs", "tmpfs", target, MS_NOSUID | MS_NODEV, "", NULL);
-	else if (bm->overlay)
-		mount_or_say("overlay", "overlay", target, flags, "", &overlay);
-	else
-		mount_or_say("gofer", "gofer", target, flags, "", (void *)&bm->gofer_tree);
+	if (init_root.mnt && bm->is_file)
+		make_file(target);
+	else if (init_root.mnt)
+		make_directories(target);
+	err = kern_mount_at(type, type, target, bm->flags, boot_text(bm->options_off), data);
+	if (err)
+		klog(LOG_ERR, "cannot mount %s at %s: error %d", type, target, -err);
 }
 
 void vfs_init(void)
@@ -76,15 +100,8 @@ void vfs_init(void)
 	mqueue_register();
 	anon_init();
 	bm = (const struct boot_mount *)((const char *)boot_params + boot_params->mounts_off);
-	mount_boot_entry(bm);
-	BUG_ON(!init_root.mnt);
-	mount_or_say("proc", "proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "", NULL);
-	mount_or_say("sysfs", "sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "", NULL);
-	mount_or_say("devtmpfs", "devtmpfs", "/dev", MS_NOSUID, "", NULL);
-	mount_or_say("devpts", "devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "", NULL);
-	mount_or_say("mqueue", "mqueue", "/dev/mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, "", NULL);
-	mount_or_say("tmpfs", "shm", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777", NULL);
-	mount_or_say("tmpfs", "tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777", NULL);
-	for (u32 i = 1; i < boot_params->nmounts; i++)
+	for (u32 i = 0; i < boot_params->nmounts; i++) {
 		mount_boot_entry(&bm[i]);
+		BUG_ON(!init_root.mnt);
+	}
 }
