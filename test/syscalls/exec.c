@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -84,6 +85,57 @@ static void busy_text(void)
 	FAILS(execve(path, plain, no_env), ETXTBSY);
 	close(fd);
 	EQ(run(path, plain, no_env), 0);
+}
+
+/* A program that lies in memory and has no name. */
+static void memory_file(void)
+{
+	int fd = memfd_create("program", MFD_CLOEXEC), from = open("/bin/true", O_RDONLY), st;
+	char buf[4096], link[64];
+	ssize_t n;
+	pid_t pid;
+
+	while ((n = read(from, buf, sizeof(buf))) > 0)
+		EQ(write(fd, buf, n), n);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	FAILS(execve(link, plain, no_env), ETXTBSY);
+	n = open(link, O_RDONLY | O_CLOEXEC);
+	CHECK(n >= 0);
+	close(fd);
+	close(from);
+	pid = fork();
+	if (!pid) {
+		syscall(SYS_execveat, (int)n, "", plain, no_env, AT_EMPTY_PATH);
+		_exit(99);
+	}
+	waitpid(pid, &st, 0);
+	EQ(st, 0);
+	close(n);
+}
+
+/* Files that are nowhere in the tree, by their magic links: nothing to mount or to mount on. */
+static void mount_anonymous(void)
+{
+	int p[2], fd = memfd_create("m", 0);
+	char link[64];
+
+	EQ(pipe(p), 0);
+	if (geteuid())
+		return;
+	for (int i = 0; i < 2; i++) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", i ? p[0] : fd);
+		FAILS(mount("none", link, NULL, MS_PRIVATE, NULL), EINVAL);
+		FAILS(mount("none", link, NULL, MS_REMOUNT, NULL), EINVAL);
+		FAILS(mount(link, link, NULL, MS_BIND, NULL), EINVAL);
+		FAILS(mount(link, link, NULL, MS_MOVE, NULL), EINVAL);
+		FAILS(umount2(link, MNT_DETACH), EINVAL);
+		FAILS(syscall(SYS_pivot_root, link, link), ENOTDIR);
+		FAILS(chroot(link), ENOTDIR);
+		FAILS(chdir(link), ENOTDIR);
+	}
+	close(fd);
+	close(p[0]);
+	close(p[1]);
 }
 
 /* Whoever looks at a process must not keep its memory, nor its program busy. */
@@ -291,6 +343,8 @@ int main(void)
 {
 	CHECK(mkdtemp(dir) != NULL);
 	RUN(errors);
+	RUN(memory_file);
+	RUN(mount_anonymous);
 	RUN(busy_text);
 	RUN(busy_while_running);
 	RUN(scripts);

@@ -106,6 +106,7 @@ int open_flags_to_mode(u32 flags)
 /* ---- anonymous files ---- */
 
 static struct super_block *anon_sb;
+static struct mount *anon_mount;
 
 static const struct fs_type anon_type = { .name = "anon_inodefs", .nodev = true };
 
@@ -119,9 +120,16 @@ static const struct super_ops anon_super_ops = { .evict_inode = anon_evict };
 
 void anon_init(void)
 {
+	struct inode *root;
+
 	anon_sb = sb_create(&anon_type, "anon_inodefs");
 	BUG_ON(!anon_sb);
 	anon_sb->ops = &anon_super_ops;
+	root = inode_alloc(anon_sb);
+	BUG_ON(!root);
+	root->mode = S_IFDIR | 0555;
+	anon_mount = internal_mount(anon_sb, d_alloc_anon(anon_sb, root, "/"));
+	BUG_ON(!anon_mount);
 }
 
 struct inode *anon_inode_new(u32 mode)
@@ -154,6 +162,8 @@ struct file *file_on_inode(struct inode *inode, const char *name, const struct f
 		kmem_cache_free(file_cache, f);
 		return ERR_PTR(-ENOMEM);
 	}
+	f->path.mnt = anon_mount;
+	refcount_inc(&anon_mount->ref);
 	f->inode = inode;
 	f->fop = fop;
 	f->priv = priv;

@@ -70,6 +70,7 @@ int mnt_want_write(const struct path *p); /* 0 or -EROFS */
 struct mount *lookup_mount(struct mount *parent, struct dentry *at); /* reference or NULL */
 struct mount *find_mount_locked(struct mount *parent, struct dentry *at); /* dcache_lock held; no reference */
 void mount_init(void);
+struct mount *internal_mount(struct super_block *sb, struct dentry *root); /* consumes root; NULL: no memory */
 void dissolve_mount(struct mount *m); /* a file that stood for a mount that hangs nowhere goes away */
 extern struct path init_root;
 int kern_mkdir(const char *name, u32 mode); /* namei.c */

@@ -143,6 +143,18 @@ static struct mount *mount_alloc(struct super_block *sb, struct dentry *root, u3
 	return m;
 }
 
+/* The mount of files that have no place in the tree (pipes, sockets, memfds): every file has one, as on Linux. */
+struct mount *internal_mount(struct super_block *sb, struct dentry *root)
+{
+	struct mount *m;
+
+	refcount_inc(&sb->ref);
+	m = mount_alloc(sb, root, 0, "none");
+	if (m)
+		m->internal = true;
+	return m;
+}
+
 struct mount *new_mount(const char *type, const char *source, u32 flags, const char *options, void *data)
 {
 	const struct fs_type *t = find_fs(type);

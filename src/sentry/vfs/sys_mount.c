@@ -54,6 +54,10 @@ static int bind(const char *source, const struct path *at, bool recursive)
 
 	if (err)
 		return err;
+	if (from.mnt->internal) {
+		path_put(&from);
+		return -EINVAL;
+	}
 	mutex_lock(&namespace_lock);
 	m = copy_tree(from.mnt, from.dentry, recursive);
 	mutex_unlock(&namespace_lock);

@@ -53,6 +53,10 @@ SYSCALL3(open_tree, s32, dirfd, u64, name, u32, flags)
 		return err;
 	if (!(flags & OPEN_TREE_CLONE))
 		return path_fd(p, 0, flags & OPEN_TREE_CLOEXEC);
+	if (p.mnt->internal) {
+		path_put(&p);
+		return -EINVAL;
+	}
 	mutex_lock(&namespace_lock);
 	copy = copy_tree(p.mnt, p.dentry, flags & AT_RECURSIVE);
 	mutex_unlock(&namespace_lock);

@@ -318,6 +318,7 @@ struct mount {
 	u32 flags; /* MNT_* as MS_* bits: RDONLY NOSUID NODEV NOEXEC ... */
 	s32 id;
 	u32 peer_group, propagation;
+	bool internal; /* of anonymous files: not to be seen, bound or moved */
 	struct mount *copy; /* while a tree is copied; namespace_lock */
 	char *devname;
 };
