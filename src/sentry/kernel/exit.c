@@ -13,6 +13,7 @@
 #include "sentry/kernel/posix_timer.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/sched.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
@@ -318,6 +319,7 @@ void do_exit(s32 code)
 	ptrace_exit_tracer(t);
 	sem_exit(t);
 	exit_files(t);
+	seccomp_leave(t);
 	if (last_of_namespace(t))
 		end_namespace(t->proc->tgid->ns);
 	ktimer_cancel_sync(&t->sleep_timer);

@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/errno.h>
+#include <linux/fcntl.h>
 #include <linux/filter.h>
 #include <linux/ptrace.h>
 #include <linux/seccomp.h>
@@ -14,16 +15,19 @@
 #include "base/log.h"
 #include "sentry/kernel/bpf.h"
 #include "sentry/kernel/ptrace.h"
+#include "sentry/kernel/seccomp_notify.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
+#include "sentry/vfs/vfs.h"
 
 struct filter {
 	refcount_t ref;
 	struct filter *older;
 	u32 len, total; /* total: instructions of the whole chain */
 	bool log;
+	struct notifier *notifier; /* who answers SECCOMP_RET_USER_NOTIF */
 	struct sock_filter prog[];
 };
 /* task.seccomp of strict mode. */
@@ -38,6 +42,8 @@ static void filter_put(struct filter *f)
 	while (f && f != &strict_mode && refcount_dec_and_test(&f->ref)) {
 		struct filter *older = f->older;
 
+		if (f->notifier)
+			notifier_filter_gone(f->notifier);
 		kfree(f);
 		f = older;
 	}
@@ -61,6 +67,17 @@ void seccomp_exit(struct task *t)
 	t->seccomp = NULL;
 }
 
+void seccomp_leave(struct task *t)
+{
+	struct filter *f;
+
+	spin_lock(&tasklist_lock); /* another thread may be bringing all in step */
+	f = t->seccomp;
+	t->seccomp = NULL;
+	spin_unlock(&tasklist_lock);
+	filter_put(f);
+}
+
 long seccomp_mode(const struct task *t)
 {
 	return !t->seccomp ? SECCOMP_MODE_DISABLED : t->seccomp == &strict_mode ? SECCOMP_MODE_STRICT : SECCOMP_MODE_FILTER;
@@ -73,9 +90,15 @@ static bool more_severe(u32 a, u32 b)
 	return (s32)(a & SECCOMP_RET_ACTION_FULL) < (s32)(b & SECCOMP_RET_ACTION_FULL);
 }
 
-static u32 run_filters(const struct filter *f, const struct user_regs *r)
+struct judgement {
+	u32 verdict;
+	const struct filter *by;
+	struct seccomp_data data;
+};
+
+static void run_filters(const struct filter *f, const struct user_regs *r, struct judgement *j)
 {
-	const struct seccomp_data d = {
+	struct seccomp_data d = {
 		.nr = (int)r->orig_rax,
 		.arch = AUDIT_ARCH_X86_64,
 		.instruction_pointer = r->rip,
@@ -86,10 +109,13 @@ static u32 run_filters(const struct filter *f, const struct user_regs *r)
 	for (; f; f = f->older) {
 		u32 v = bpf_run(f->prog, (const u32 *)&d, DATA_WORDS);
 
-		if (more_severe(v, verdict))
+		if (more_severe(v, verdict)) {
 			verdict = v;
+			j->by = f;
+		}
 	}
-	return verdict;
+	j->verdict = verdict;
+	j->data = d;
 }
 
 static void send_sigsys(struct task *t, u32 data)
@@ -107,13 +133,13 @@ static bool strict_allows(u64 nr)
 	return nr == __NR_read || nr == __NR_write || nr == __NR_exit || nr == __NR_rt_sigreturn;
 }
 
-static bool act(struct task *t, u32 verdict);
+static bool act(struct task *t, const struct judgement *j);
 
 /* The tracer may change the call or forbid it (number -1); then the filters are asked again, for a verdict but "trace". */
 static bool ask_tracer(struct task *t, u32 data)
 {
 	struct user_regs *r = &t->ctx.regs;
-	u32 verdict;
+	struct judgement j = { 0 };
 
 	if (!ptrace_event_enabled(t, PTRACE_EVENT_SECCOMP)) {
 		r->rax = (u64)-(s64)ENOSYS;
@@ -122,14 +148,14 @@ static bool ask_tracer(struct task *t, u32 data)
 	ptrace_event(PTRACE_EVENT_SECCOMP, data);
 	if (fatal_signal_pending() || (s64)r->orig_rax < 0)
 		return false;
-	verdict = run_filters(t->seccomp, r);
-	return (verdict & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRACE || act(t, verdict);
+	run_filters(t->seccomp, r, &j);
+	return (j.verdict & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_TRACE || act(t, &j);
 }
 
-static bool act(struct task *t, u32 verdict)
+static bool act(struct task *t, const struct judgement *j)
 {
 	struct user_regs *r = &t->ctx.regs;
-	u32 data = verdict & SECCOMP_RET_DATA;
+	u32 verdict = j->verdict, data = verdict & SECCOMP_RET_DATA;
 
 	switch (verdict & SECCOMP_RET_ACTION_FULL) {
 	case SECCOMP_RET_ALLOW:
@@ -146,7 +172,9 @@ static bool act(struct task *t, u32 verdict)
 		return false;
 	case SECCOMP_RET_TRACE:
 		return ask_tracer(t, data);
-	case SECCOMP_RET_USER_NOTIF: /* nobody listens */
+	case SECCOMP_RET_USER_NOTIF:
+		if (j->by->notifier)
+			return notifier_ask(j->by->notifier, t, &j->data);
 		r->rax = (u64)-(s64)ENOSYS;
 		return false;
 	case SECCOMP_RET_KILL_THREAD:
@@ -161,9 +189,12 @@ static bool act(struct task *t, u32 verdict)
 bool seccomp_check(struct task *t)
 {
 	const struct filter *f = t->seccomp;
+	struct judgement j = { 0 };
 
-	if (f != &strict_mode)
-		return act(t, run_filters(f, &t->ctx.regs));
+	if (f != &strict_mode) {
+		run_filters(f, &t->ctx.regs, &j);
+		return act(t, &j);
+	}
 	if (strict_allows(t->ctx.regs.orig_rax))
 		return true;
 	do_exit(SIGKILL);
@@ -190,6 +221,7 @@ static struct filter *fetch_filter(u64 uprog)
 		return ERR_PTR(-ENOMEM);
 	f->len = p.len;
 	f->older = NULL;
+	f->notifier = NULL;
 	refcount_set(&f->ref, 1);
 	if (copy_from_user(f->prog, p.filter, p.len * sizeof(f->prog[0]))) {
 		kfree(f);
@@ -249,15 +281,53 @@ static long sync_threads(struct filter *f, u32 flags)
 }
 
 #define FILTER_FLAGS                                                                    \
-	(SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
+	(SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_TSYNC_ESRCH | \
+	 SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+
+static bool flags_agree(u32 flags)
+{
+	/* The result is a descriptor, or the number of a thread: seccomp(2). */
+	if (flags & SECCOMP_FILTER_FLAG_TSYNC && flags & SECCOMP_FILTER_FLAG_NEW_LISTENER &&
+	    !(flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH))
+		return false;
+	return flags & SECCOMP_FILTER_FLAG_NEW_LISTENER || !(flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+}
+
+/* One supervisor a chain. Its descriptor, reserved, in *fd. */
+static long make_notifier(struct filter *f, u32 flags, s32 *fd, struct file **file)
+{
+	for (const struct filter *o = f->older; o; o = o->older)
+		if (o->notifier)
+			return -EBUSY;
+	f->notifier = notifier_new(flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+	if (!f->notifier)
+		return -ENOMEM;
+	*file = notifier_file(f->notifier);
+	if (IS_ERR(*file))
+		return PTR_ERR(*file);
+	*fd = fd_reserve(O_CLOEXEC, 0);
+	if (*fd >= 0)
+		return 0;
+	file_put(*file);
+	return *fd;
+}
+
+static void filter_discard(struct filter *f)
+{
+	if (f->notifier)
+		notifier_filter_gone(f->notifier);
+	kfree(f);
+}
 
 static long set_filter(u32 flags, u64 uprog)
 {
 	struct task *t = current;
 	struct filter *f, *old = t->seccomp;
+	struct file *file = NULL;
+	s32 fd = -1;
 	long ret = 0;
 
-	if (flags & ~(u32)FILTER_FLAGS || old == &strict_mode)
+	if (flags & ~(u32)FILTER_FLAGS || !flags_agree(flags) || old == &strict_mode)
 		return -EINVAL;
 	f = fetch_filter(uprog);
 	if (IS_ERR(f))
@@ -268,15 +338,25 @@ static long set_filter(u32 flags, u64 uprog)
 		return -ENOMEM;
 	}
 	f->older = old;
-	if (flags & SECCOMP_FILTER_FLAG_TSYNC)
+	if (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
+		ret = make_notifier(f, flags, &fd, &file);
+	if (!ret && flags & SECCOMP_FILTER_FLAG_TSYNC)
 		ret = sync_threads(f, flags);
 	if (ret) {
-		kfree(f);
+		if (fd >= 0) {
+			fd_unreserve(fd);
+			file_put(file);
+		}
+		filter_discard(f);
 		return ret;
+	}
+	if (fd >= 0) {
+		fd_install(fd, file);
+		ret = fd;
 	}
 	t->seccomp = f; /* the task's reference to `old` is f's now */
 	atomic_fetch_or(&t->flags, TIF_SECCOMP);
-	return 0;
+	return ret;
 }
 
 static long set_strict(void)
@@ -301,6 +381,7 @@ static long action_available(u64 uaction)
 	case SECCOMP_RET_KILL_THREAD:
 	case SECCOMP_RET_TRAP:
 	case SECCOMP_RET_ERRNO:
+	case SECCOMP_RET_USER_NOTIF:
 	case SECCOMP_RET_TRACE:
 	case SECCOMP_RET_LOG:
 	case SECCOMP_RET_ALLOW:
@@ -308,6 +389,14 @@ static long action_available(u64 uaction)
 	default:
 		return -EOPNOTSUPP;
 	}
+}
+
+static long notif_sizes(u64 uargs)
+{
+	const struct seccomp_notif_sizes sizes = { sizeof(struct seccomp_notif), sizeof(struct seccomp_notif_resp),
+						   sizeof(struct seccomp_data) };
+
+	return put_user(sizes, uargs);
 }
 
 long prctl_set_seccomp(u64 mode, u64 ufilter)
@@ -326,6 +415,8 @@ SYSCALL3(seccomp, u32, op, u32, flags, u64, uargs)
 		return set_filter(flags, uargs);
 	case SECCOMP_GET_ACTION_AVAIL:
 		return flags ? -EINVAL : action_available(uargs);
+	case SECCOMP_GET_NOTIF_SIZES:
+		return flags ? -EINVAL : notif_sizes(uargs);
 	default:
 		return -EINVAL;
 	}

@@ -12,6 +12,7 @@ long seccomp_mode(const struct task *t); /* as prctl(PR_GET_SECCOMP) */
 long prctl_set_seccomp(u64 mode, u64 ufilter);
 /* The child gets the parent's filters; the dead give theirs up. */
 void seccomp_fork(struct task *child);
-void seccomp_exit(struct task *t);
+void seccomp_leave(struct task *t); /* it makes no more calls; takes tasklist_lock */
+void seccomp_exit(struct task *t);  /* nobody knows it any more */
 
 #endif

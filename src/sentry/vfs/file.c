@@ -568,7 +568,7 @@ SYSCALL1(dup, s32, fd)
 }
 
 /* Put f into slot `fd`, closing what is there. Consumes the reference. */
-static long replace_fd(s32 fd, struct file *f, bool cloexec)
+long replace_fd(s32 fd, struct file *f, bool cloexec)
 {
 	struct files *t = current->files;
 	struct file *old;

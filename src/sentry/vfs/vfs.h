@@ -261,6 +261,7 @@ s32 fd_reserve(u32 o_cloexec, s32 from);
 void fd_install(s32 fd, struct file *f); /* consumes the reference */
 void fd_unreserve(s32 fd);
 long fd_close(s32 fd);
+long replace_fd(s32 fd, struct file *f, bool cloexec); /* as dup2(2); consumes the reference; fd or -errno */
 /* For /proc: the file at fd of another table, with a reference; next open fd >= from or -1. */
 struct file *files_peek(struct files *fs, s32 fd, u32 *fd_flags);
 s32 files_next(struct files *fs, s32 from);
