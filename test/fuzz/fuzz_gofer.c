@@ -89,7 +89,7 @@ static void ask(const u8 *data, size_t size)
 
 static const char *const names[] = { "f0", "f2", "d", "e", "l", "up", "new", "f1", ".", "..", "", "a/b", "proc", "user.x", "security.y", "n2" };
 
-static size_t put_names(char *out, u8 a, u8 b, bool with_length)
+static size_t put_names(char *to, u8 a, u8 b, bool with_length)
 {
 	size_t n = 0;
 
@@ -98,10 +98,10 @@ static size_t put_names(char *out, u8 a, u8 b, bool with_length)
 		u16 len = (u16)strlen(name);
 
 		if (with_length) {
-			memcpy(out + n, &len, 2);
+			memcpy(to + n, &len, 2);
 			n += 2;
 		}
-		memcpy(out + n, name, len);
+		memcpy(to + n, name, len);
 		n += len;
 	}
 	return n;

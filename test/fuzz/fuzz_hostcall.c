@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -53,6 +55,7 @@ static int memory_file(void)
 static void start(void)
 {
 	struct clock_sample sample = clock_sample();
+	static const struct rlimit small = { 16 << 20, 16 << 20 }; /* files cost memory and time */
 	static int master;
 	int slave, p[2];
 	pthread_t thread;
@@ -67,6 +70,8 @@ static void start(void)
 	if (host_cpu_init(2) || async_init(control[1], no_control, getenv("FUZZ_POLL") != NULL) || async_start())
 		abort();
 	host_vcpu_thread_init(0);
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &small);
 	handle_add(memory_file(), HANDLE_FILE, false);
 	handle_add(memory_file(), HANDLE_FILE, false);
 	if (openpty(&master, &slave, NULL, NULL, NULL) || pipe2(p, O_NONBLOCK | O_CLOEXEC))
