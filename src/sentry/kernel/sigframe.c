@@ -250,11 +250,15 @@ static int load_xstate(struct task *t, u64 addr, const struct sw_bytes *sw)
 		return -ENOMEM;
 	hdr = (struct xsave_hdr *)(buf + XSAVE_HDR_OFFSET);
 	if (!copy_from_user(buf, addr, sw ? sw->xstate_size : XSAVE_HDR_OFFSET)) {
+		/* XRSTOR looks at all of xstate_bv, whatever it is to load, and at no more than 16 bytes behind it. */
+		memset(hdr->reserved + 1, 0, sizeof(hdr->reserved) - sizeof(hdr->reserved[0]));
+		err = sw && hdr->xstate_bv & ~(platform->fpu_xcr0 | XFEATURE_FPSSE) ? -EINVAL : 0;
 		if (sw)
 			hdr->xstate_bv &= sw->xfeatures;
 		else
 			hdr->xstate_bv = XFEATURE_FPSSE;
-		err = fpu_set_user_image(t, buf, xstate_bytes());
+		if (!err)
+			err = fpu_set_user_image(t, buf, xstate_bytes());
 	}
 	kfree(buf);
 	return err;
