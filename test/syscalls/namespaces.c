@@ -855,6 +855,16 @@ static void net_ports(void)
 	FAILS(ioctl(other, SIOCSIFFLAGS, &ifr), EPERM);
 }
 
+/* The first fork into a namespace fails late: there will be no process 1, and nobody else in its place. */
+static void no_first(void)
+{
+	EQ(unshare(CLONE_NEWPID), 0);
+	FAILS(syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, 8L, 0, 0), EFAULT);
+	FAILS(fork(), ENOMEM);
+	FAILS(fork(), ENOMEM);
+}
+static void pid_ns_without_first(void) { in_child(no_first); }
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -886,6 +896,7 @@ int main(void)
 	RUN(remove_files);
 	RUN(pid_ns);
 	RUN(pid_ns_ends);
+	RUN(pid_ns_without_first);
 	RUN(pid_ns_signal);
 	CHILD(unshare_pid);
 	RUN(set_tid);

@@ -82,7 +82,7 @@ static struct process *find_reaper(struct process *dead)
 		for (; p && p->tgid && p->tgid->ns == ns && p != ns->reaper; p = p->parent)
 			if (p->is_subreaper && p->nthreads)
 				return p;
-	while (ns->reaper == dead && ns->parent)
+	while ((!ns->reaper || ns->reaper == dead) && ns->parent)
 		ns = ns->parent;
 	return ns->reaper;
 }

@@ -72,6 +72,9 @@ static long take_number(struct pid_ns *ns, struct pid_number *p, s32 want)
 			return -EEXIST;
 		p->nr = want;
 	} else {
+		/* Nobody but process 1 is the first one of a namespace; when its fork failed there will be none. */
+		if (unlikely(!ns->reaper && ns->parent && ns->last))
+			return -ENOMEM;
 		p->nr = next_free(ns);
 		if (!p->nr)
 			return -EAGAIN;
