@@ -112,7 +112,7 @@ static void fix_caps_after_setuid(struct cred *c, const struct cred *old)
 	if (c->securebits & (1u << SECURE_NO_SETUID_FIXUP))
 		return;
 	if (had_root && !has_root) {
-		if (!(c->securebits & (1u << SECURE_KEEP_CAPS)) && !current->keep_caps)
+		if (!(c->securebits & (1u << SECURE_KEEP_CAPS)))
 			c->permitted = c->effective = 0;
 		c->ambient = 0;
 	}

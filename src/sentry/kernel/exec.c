@@ -288,8 +288,7 @@ static void compute_caps(struct binprm *b, struct cred *c, bool set_id)
 		c->ambient = 0;
 	c->permitted = (c->inheritable & fc.inheritable) | (c->bset & fc.permitted) | c->ambient;
 	c->effective = fc.effective ? c->permitted : c->ambient;
-	if (!(c->securebits & (1u << SECURE_KEEP_CAPS_LOCKED)))
-		c->securebits &= ~(1u << SECURE_KEEP_CAPS);
+	c->securebits &= ~(1u << SECURE_KEEP_CAPS);
 }
 
 static long new_creds(struct binprm *b)
@@ -419,7 +418,7 @@ static void switch_mm(struct task *t, struct mm *mm)
 
 	if (old) {
 		leave_mm(t);
-		t->proc->maxrss = MAX(t->proc->maxrss, old->hiwater_rss);
+		t->proc->maxrss = MAX(t->proc->maxrss, mm_peak_rss(old));
 		platform->switch_out(&t->ctx);
 	}
 	spin_lock(&t->alloc_lock);
@@ -458,7 +457,6 @@ static void reset_attributes(struct task *t, const struct binprm *b)
 	t->altstack = (struct sigaltstack_val){ .flags = SS_DISABLE };
 	t->robust_list = 0;
 	t->restart.fn = NULL;
-	t->keep_caps = false;
 	rseq_exec(t);
 	exit_itimers(p);
 	sighand_flush_handlers(t);

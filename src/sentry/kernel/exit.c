@@ -45,8 +45,7 @@ static void exit_mm(struct task *t)
 	if (!mm)
 		return;
 	leave_mm(t);
-	if (mm->hiwater_rss > t->proc->maxrss)
-		t->proc->maxrss = mm->hiwater_rss;
+	t->proc->maxrss = MAX(t->proc->maxrss, mm_peak_rss(mm));
 	platform->switch_out(&t->ctx);
 	spin_lock(&t->alloc_lock);
 	t->mm = NULL;

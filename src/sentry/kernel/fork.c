@@ -150,9 +150,13 @@ static void copy_attributes(struct task *t)
 	t->nice = me->nice;
 	t->policy = me->policy;
 	t->rt_prio = me->rt_prio;
+	if (me->sched_reset_on_fork) { /* sched(7): the child is an ordinary one */
+		t->nice = t->rt_prio ? 0 : MAX(t->nice, 0);
+		t->policy = SCHED_NORMAL;
+		t->rt_prio = 0;
+	}
 	t->handoff = me->handoff;
 	t->no_new_privs = me->no_new_privs;
-	t->keep_caps = me->keep_caps;
 	t->timer_slack_ns = me->timer_slack_ns;
 	t->ioprio = me->ioprio;
 	t->cred = cred_get(me->cred);

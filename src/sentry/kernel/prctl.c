@@ -51,11 +51,17 @@ static void mark_descendants(struct process *p)
 
 static long set_keepcaps(u64 on)
 {
+	struct cred *c;
+
 	if (on > 1)
 		return -EINVAL;
 	if (current->cred->securebits & (1u << SECURE_KEEP_CAPS_LOCKED))
 		return -EPERM;
-	current->keep_caps = on;
+	c = prepare_creds();
+	if (!c)
+		return -ENOMEM;
+	c->securebits = (c->securebits & ~(1u << SECURE_KEEP_CAPS)) | (on ? 1u << SECURE_KEEP_CAPS : 0);
+	commit_creds(c);
 	return 0;
 }
 
@@ -104,6 +110,9 @@ static long set_vma_name(u64 what, u64 addr, u64 len, u64 uname)
 	n = strncpy_from_user(name, uname, sizeof(name));
 	if (n < 0)
 		return n == -ENAMETOOLONG ? -EINVAL : n;
+	for (const char *c = name; *c; c++) /* what would confuse readers of /proc/PID/maps */
+		if (*c < 32 || *c > 126 || kstrchr("\\`$[]", *c))
+			return -EINVAL;
 	return mm_set_anon_name(addr, len, name);
 }
 
@@ -164,7 +173,7 @@ static long prctl_task(s32 op, u64 a, u64 b, u64 c, u64 d)
 	case PR_SET_KEEPCAPS:
 		return set_keepcaps(a);
 	case PR_GET_KEEPCAPS:
-		return t->keep_caps;
+		return t->cred->securebits >> SECURE_KEEP_CAPS & 1;
 	case PR_SET_NO_NEW_PRIVS:
 		if (a != 1 || b || c || d)
 			return -EINVAL;
@@ -178,7 +187,7 @@ static long prctl_task(s32 op, u64 a, u64 b, u64 c, u64 d)
 	case PR_GET_TIMERSLACK:
 		return (long)t->timer_slack_ns;
 	case PR_GET_SECUREBITS:
-		return t->cred->securebits | (t->keep_caps ? 1u << SECURE_KEEP_CAPS : 0);
+		return t->cred->securebits;
 	case PR_SET_SECUREBITS:
 		return prctl_set_securebits(a);
 	case PR_CAPBSET_READ:

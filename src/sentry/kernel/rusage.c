@@ -31,11 +31,8 @@ static u64 max_rss(struct process *p)
 
 	spin_lock(&leader->alloc_lock); /* keeps the mm */
 	mm = leader->mm;
-	if (mm) {
-		u64 now = (u64)(mm->rss_anon + mm->rss_file + mm->rss_shmem);
-
-		pages = MAX(pages, MAX(now, mm->hiwater_rss));
-	}
+	if (mm)
+		pages = MAX(pages, mm_peak_rss(mm));
 	spin_unlock(&leader->alloc_lock);
 	return pages;
 }

@@ -107,9 +107,13 @@ SYSCALL2(setpgid, s32, nr, s32, pgid)
 		return -EINVAL;
 	if (nr < 0)
 		return -ESRCH;
-	p = nr ? find_process_get(nr) : process_get(current->proc);
+	p = process_of(nr);
 	if (!p)
 		return -ESRCH;
+	if (nr && pid_nr(p->tgid) != nr) { /* a thread that leads no group */
+		process_put(p);
+		return -EINVAL;
+	}
 	pgrp = pgid ? pid_find_get(pgid) : pid_get(p->tgid);
 	spin_lock(&tasklist_lock);
 	/* The target's own rules come before the group's existence. */

@@ -204,9 +204,11 @@ SYSCALL4(rt_sigtimedwait, u64, uset, u64, uinfo, u64, uts, u64, size)
 
 static long kill_process(s32 pid, int sig, siginfo_t_k *info)
 {
-	struct process *p = find_process_get(pid);
+	struct task *t = find_task_get(pid); /* any thread of it will do */
+	struct process *p = t ? process_get(t->proc) : NULL;
 	long err;
 
+	task_put(t);
 	if (!p)
 		return -ESRCH;
 	err = check_kill_permission(p, sig);

@@ -214,7 +214,7 @@ struct task {
 	u64 ptrace_message; /* PTRACE_GETEVENTMSG */
 
 	/* prctl and accounting */
-	bool no_new_privs, keep_caps;
+	bool no_new_privs;
 	u64 utime_ns, stime_ns, start_ns;
 	u64 min_flt, maj_flt, nvcsw, nivcsw;
 	u64 timer_slack_ns;

@@ -81,6 +81,12 @@ struct mm {
 	u64 def_flags;
 	void *membarrier_state, *aio;
 };
+static inline u64 mm_peak_rss(struct mm *mm)
+{
+	u64 now = (u64)(mm->rss_anon + mm->rss_file + mm->rss_shmem);
+
+	return MAX(now, mm->hiwater_rss);
+}
 struct vm_ops {
 	/* Give the page at `pgoff` of the file, uptodate, with a reference; or ERR_PTR(-errno): -ENXIO beyond the end (SIGBUS).
 	 * Called with mm->lock held for reading. NULL: anonymous memory. */

@@ -628,6 +628,11 @@ SYSCALL3(dup3, s32, from, s32, to, u32, flags)
 	return dup_to(from, to, flags);
 }
 
+u32 files_size(struct files *t)
+{
+	return READ_ONCE(t->size);
+}
+
 /* F_GETFD and F_SETFD. */
 long fd_get_flags(s32 fd)
 {

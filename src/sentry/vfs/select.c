@@ -98,7 +98,6 @@ static int do_select(struct fdsets *s, u32 n, u64 deadline, bool nowait)
 }
 
 #define SELECT_STACK_WORDS 16 /* 1024 descriptors: what glibc's fd_set holds */
-#define SELECT_MAX_FDS (1u << 20)
 
 static long core_select(s32 n, const u64 usets[3], u64 deadline, bool nowait)
 {
@@ -109,7 +108,7 @@ static long core_select(s32 n, const u64 usets[3], u64 deadline, bool nowait)
 
 	if (n < 0)
 		return -EINVAL;
-	n = MIN((u32)n, SELECT_MAX_FDS);
+	n = MIN(n, (s32)files_size(current->files)); /* no file lies beyond, and Linux does not look there */
 	s.nwords = DIV_ROUND_UP((u32)n, 64);
 	bytes = s.nwords * 8;
 	if (s.nwords > SELECT_STACK_WORDS) {

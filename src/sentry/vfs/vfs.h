@@ -265,6 +265,7 @@ long replace_fd(s32 fd, struct file *f, bool cloexec); /* as dup2(2); consumes t
 /* For /proc: the file at fd of another table, with a reference; next open fd >= from or -1. */
 struct file *files_peek(struct files *fs, s32 fd, u32 *fd_flags);
 s32 files_next(struct files *fs, s32 from);
+u32 files_size(struct files *fs); /* descriptors that it has room for just now */
 
 struct fs_state {
 	refcount_t ref;
