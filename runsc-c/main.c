@@ -6,11 +6,26 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "oci/oci.h"
 #include "standard_files.h"
 #include "version.h"
 
 static const struct command commands[] = {
 	{ "do", "run a command in a sandbox made for it", cmd_do },
+	{ "run", "make a container from an OCI bundle and run it", cmd_run },
+	{ "create", "make a container from an OCI bundle", cmd_create },
+	{ "start", "run the program of a created container", cmd_start },
+	{ "state", "print the state of a container", cmd_state },
+	{ "kill", "send a signal to a container", cmd_kill },
+	{ "delete", "forget a stopped container", cmd_delete },
+	{ "list", "list the containers", cmd_list },
+	{ "ps", "list the host's processes of a container", cmd_ps },
+	{ "pause", "stop all processes of a container", cmd_pause },
+	{ "resume", "let them go on", cmd_resume },
+	{ "update", "change the limits of a container", cmd_update },
+	{ "events", "print what a container uses", cmd_events },
+	{ "spec", "write a config.json to start from", cmd_spec },
+	{ "features", "say what this runtime can do", cmd_features },
 	{ "platforms", "say which platforms work here, and which one \"auto\" takes", cmd_platforms },
 };
 
@@ -42,30 +57,43 @@ static int usage(void)
 	       "Commands:\n");
 	for (u32 i = 0; i < ARRAY_SIZE(commands); i++)
 		printf("  %-12s %s\n", commands[i].name, commands[i].summary);
-	printf("\nOptions:\n"
-	       "  --help       this text; \"runsc-c COMMAND --help\" describes a command\n"
-	       "  --version    the version\n");
+	printf("\nOptions, before the command:\n"
+	       "  --help               this text; \"runsc-c COMMAND --help\" describes a command\n"
+	       "  --version            the version, and that of the OCI runtime-spec\n"
+	       "For containers:\n"
+	       "  --root=DIR           where their state is kept; /run/runsc-c by default\n"
+	       "  --log=FILE           errors go there too; --log-format=text|json\n"
+	       "  --platform=NAME      auto (default), kvm or ptrace\n"
+	       "  --strace             print every system call to the debug log or standard error\n"
+	       "  --debug-log=DIR      messages of the sandbox, a file a container\n");
 	return finish_stdout();
 }
 
 static int version(void)
 {
-	printf("runsc-c %s\n", RUNSC_C_VERSION);
+	printf("runsc-c version %s\nspec: %s\n", RUNSC_C_VERSION, SPEC_VERSION);
 	return finish_stdout();
 }
 
 int main(int argc, char **argv)
 {
+	int at = 1;
+
 	program_start = clock_sample();
 	standard_files_check();
 	if (argc < 2)
 		return fail("no command given; \"runsc-c --help\" lists them");
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
 		return usage();
-	if (!strcmp(argv[1], "--version"))
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-v"))
 		return version();
+	at = oci_parse_globals(argc, argv);
+	if (at < 0)
+		return STATUS_FAILED;
+	if (at >= argc)
+		return fail("no command given; \"runsc-c --help\" lists them");
 	for (u32 i = 0; i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
-	return fail("%s: no such %s; \"runsc-c --help\" lists the commands", argv[1], argv[1][0] == '-' ? "option" : "command");
+		if (!strcmp(argv[at], commands[i].name))
+			return commands[i].run(argc - at, argv + at);
+	return fail("%s: no such command; \"runsc-c --help\" lists the commands", argv[at]);
 }

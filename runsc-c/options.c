@@ -2,18 +2,31 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "command.h"
 
+/* "+:" and the letters of those that have one as their value. */
+static void short_options(const struct option *options, char *out, size_t size)
+{
+	size_t n = (size_t)snprintf(out, size, "+:");
+
+	for (; options->name && n + 3 < size; options++)
+		if (options->val < 256)
+			n += (size_t)snprintf(out + n, size - n, "%c%s", options->val, options->has_arg == required_argument ? ":" : "");
+}
+
 int next_option(int argc, char **argv, const struct option *options, const char *command)
 {
 	int at = optind ? optind : 1, c;
+	char letters[64];
 
 	opterr = 0;
-	c = getopt_long(argc, argv, "+:", options, NULL);
+	short_options(options, letters, sizeof(letters));
+	c = getopt_long(argc, argv, letters, options, NULL);
 	if (c == ':')
 		fail("%s: %s: an argument is missing", command, argv[optind - 1]);
 	else if (c == '?')

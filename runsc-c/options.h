@@ -6,7 +6,7 @@
 
 #include "base/types.h"
 
-/* getopt_long(3) over the options before the first other argument, with error lines of our own. -1 at the end, '?' after a
+/* getopt_long(3) over the options before the first other argument, with error lines of our own. A `val` below 256 is the short form. -1 at the end, '?' after a
  * printed error. `command` begins the lines. */
 int next_option(int argc, char **argv, const struct option *options, const char *command);
 

@@ -215,9 +215,9 @@ static int start(const struct sandbox_config *cfg, struct run *r, const struct l
 		return spawn_failed(r->gofer.name);
 	if (!r->gofer.pid)
 		gofer_main(cfg, &gofer_iso, l->gofer_go[0], l->channels[1]);
-	err = spawn_map_ids(r->gofer.pid, &gofer_iso, SPAWN_SAME, l->gofer_go[1]);
+	err = spawn_map_ids(&gofer_iso, SPAWN_SAME, l->gofer_go[1]);
 	if (!err)
-		err = spawn_map_ids(r->sandbox.pid, &sandbox_iso, SPAWN_NOBODY, l->sandbox_go[1]);
+		err = spawn_map_ids(&sandbox_iso, SPAWN_NOBODY, l->sandbox_go[1]);
 	return err ? fail("writing the id maps of the sandbox's user namespaces: %s", strerror(-err)) : 0;
 }
 

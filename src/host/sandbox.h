@@ -56,6 +56,7 @@ struct sandbox_config {
 struct isolation {
 	bool user_ns, mount_ns;
 	bool become_nobody; /* started by root: give the user id up too */
+	int pidfd;	    /* of the process, for who made it */
 };
 
 /* fds: control socket; go: a pipe that gets one byte when the id maps are written; channels: one a vCPU. */

@@ -14,9 +14,9 @@
 
 #define NS_REST (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
-static pid_t clone_with(u64 flags)
+static pid_t clone_with(u64 flags, int *pidfd)
 {
-	struct clone_args args = { .flags = flags | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD };
+	struct clone_args args = { .flags = flags | CLONE_CLEAR_SIGHAND | CLONE_PIDFD, .exit_signal = SIGCHLD, .pidfd = (u64)pidfd };
 
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
@@ -35,8 +35,25 @@ pid_t spawn_isolated(struct isolation *iso, enum spawn_identity identity)
 			.mount_ns = attempts[i] & CLONE_NEWNS,
 			.become_nobody = geteuid() == 0,
 		};
-		pid = clone_with(attempts[i]);
+		pid = clone_with(attempts[i], &iso->pidfd);
 	}
+	return pid;
+}
+
+/* Its pid as /proc has it, which may be that of an outer pid namespace: our own is nobody's whose /proc we see. */
+static pid_t pid_in_proc(const struct isolation *iso)
+{
+	char path[64], line[256];
+	int pid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", iso->pidfd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Pid: %d", &pid) == 1)
+			break;
+	if (f)
+		fclose(f);
 	return pid;
 }
 
@@ -102,9 +119,9 @@ static int write_maps(pid_t pid, enum spawn_identity identity)
 	return err ? err : write_one_map(pid, "gid_map", getegid());
 }
 
-int spawn_map_ids(pid_t pid, const struct isolation *iso, enum spawn_identity identity, int go)
+int spawn_map_ids(const struct isolation *iso, enum spawn_identity identity, int go)
 {
-	int err = iso->user_ns ? write_maps(pid, identity) : 0;
+	int err = iso->user_ns ? write_maps(pid_in_proc(iso), identity) : 0;
 
 	if (!err && write(go, "g", 1) != 1)
 		err = -errno;

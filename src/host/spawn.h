@@ -15,6 +15,6 @@ enum spawn_identity {
  * says (in both processes) what it got. In the parent the id maps are still to be written: spawn_map_ids(). */
 pid_t spawn_isolated(struct isolation *iso, enum spawn_identity identity);
 /* Write the maps and send the go. 0 or -errno. */
-int spawn_map_ids(pid_t pid, const struct isolation *iso, enum spawn_identity identity, int go);
+int spawn_map_ids(const struct isolation *iso, enum spawn_identity identity, int go);
 
 #endif

@@ -404,7 +404,7 @@ static int setup(void **state)
 		gofer_main(&cfg, &iso, go[0], &pair[1]);
 	close(pair[1]);
 	channel = pair[0];
-	return pid < 0 ? -1 : spawn_map_ids(pid, &iso, SPAWN_SAME, go[1]);
+	return pid < 0 ? -1 : spawn_map_ids(&iso, SPAWN_SAME, go[1]);
 }
 
 static int teardown(void **state)

@@ -1,0 +1,275 @@
+/* create, start, run: a container's way to its first program. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "oci/oci.h"
+#include "options.h"
+
+struct create_options {
+	const char *bundle, *pid_file, *console_socket;
+	bool detach, keep;
+};
+enum { OPT_BUNDLE = 'b', OPT_DETACH = 'd', OPT_PID_FILE = 256, OPT_CONSOLE, OPT_IGNORED, OPT_PRESERVE, OPT_KEEP, OPT_HELP };
+
+static const struct option options[] = {
+	{ "bundle", required_argument, NULL, OPT_BUNDLE },
+	{ "pid-file", required_argument, NULL, OPT_PID_FILE },
+	{ "console-socket", required_argument, NULL, OPT_CONSOLE },
+	{ "detach", no_argument, NULL, OPT_DETACH },
+	{ "keep", no_argument, NULL, OPT_KEEP },
+	{ "preserve-fds", required_argument, NULL, OPT_PRESERVE },
+	{ "no-pivot", no_argument, NULL, OPT_IGNORED },	      /* the host's root is not touched */
+	{ "no-new-keyring", no_argument, NULL, OPT_IGNORED }, /* keys are the sandbox's own */
+	{ "no-subreaper", no_argument, NULL, OPT_IGNORED },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ 0 },
+};
+
+static int help(const char *name, const char *what)
+{
+	printf("Usage: runsc-c %s [OPTION]... ID\n%s\n\n"
+	       "  -b, --bundle=DIR         the bundle; by default the working directory\n"
+	       "      --pid-file=FILE      where to write the pid of the container's process\n"
+	       "      --console-socket=S   Unix socket that gets the terminal's master\n"
+	       "%s"
+	       "      --help               this text\n",
+	       name, what, strcmp(name, "run") ? "" : "  -d, --detach             do not wait for it\n      --keep               do not delete it at the end\n");
+	return 0;
+}
+
+static int parse(int argc, char **argv, const char *what, struct create_options *o, const char **id)
+{
+	int c;
+
+	*o = (struct create_options){ .bundle = "." };
+	while ((c = next_option(argc, argv, options, argv[0])) != -1)
+		switch (c) {
+		case OPT_BUNDLE: o->bundle = optarg; break;
+		case OPT_PID_FILE: o->pid_file = optarg; break;
+		case OPT_CONSOLE: o->console_socket = optarg; break;
+		case OPT_DETACH: o->detach = true; break;
+		case OPT_KEEP: o->keep = true; break;
+		case OPT_IGNORED: break;
+		case OPT_PRESERVE:
+			if (strcmp(optarg, "0"))
+				return oci_fail("--preserve-fds: the sandbox takes no descriptors but the standard ones");
+			break;
+		case OPT_HELP: return help(argv[0], what) - 1;
+		default: return 1;
+		}
+	if (argc - optind != 1)
+		return oci_fail("%s: exactly one container id is needed", argv[0]);
+	*id = argv[optind];
+	return 0;
+}
+
+static bool own_namespace(const struct spec *spec, const char *type)
+{
+	struct json_reader r = { .document = "config.json" };
+	struct json_object *l = json_member(&r, spec->document, "", "linux", json_type_object);
+	struct json_object *list = json_member(&r, l, "linux", "namespaces", json_type_array);
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		const char *t = json_text(&r, o, "linux.namespaces", "type");
+
+		if (t && !strcmp(t, type))
+			return !json_text(&r, o, "linux.namespaces", "path");
+	}
+	return false;
+}
+
+static int write_pid_file(const char *path, pid_t pid)
+{
+	char text[16];
+	int err;
+
+	if (!path)
+		return 0;
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	err = write_file_atomically(path, text);
+	return err ? oci_fail("--pid-file: %s: %s", path, strerror(-err)) : 0;
+}
+
+static void set_created(struct container *c)
+{
+	struct timespec ts;
+	struct tm tm;
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	n = strftime(c->created, sizeof(c->created), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(c->created + n, sizeof(c->created) - n, ".%09ldZ", ts.tv_nsec);
+}
+
+static int make_process(struct container *c, struct spec *spec, const struct create_options *o, bool foreground)
+{
+	struct init_request req = { .spec = spec, .container = c, .console_socket = o->console_socket,
+				    .keep_terminal = foreground && !o->console_socket, .pid_namespace = own_namespace(spec, "pid") };
+	int go, ready, err;
+
+	if (spec->process.terminal && !o->console_socket && !foreground)
+		return oci_fail("cannot allocate tty if runc will detach without setting console socket");
+	if (!spec->process.terminal && o->console_socket)
+		return oci_fail("cannot use console socket if runc will not detach or allocate tty");
+	c->pid = init_spawn(&req, &go, &ready);
+	if (c->pid < 0) {
+		c->pid = 0;
+		return oci_fail("starting the container's process: %s", strerror(errno));
+	}
+	c->start_time = process_start_time(c->pid);
+	err = cgroup_join(c, c->pid);
+	if (!err)
+		err = container_save(c);
+	if (!err)
+		err = hooks_run(spec->hooks, "prestart", c, STATUS_CREATING);
+	if (!err)
+		err = hooks_run(spec->hooks, "createRuntime", c, STATUS_CREATING);
+	if (!err && write(go, "g", 1) != 1)
+		err = oci_fail("the container's process ended early");
+	if (!err)
+		err = init_wait_ready(ready);
+	if (!err)
+		err = hooks_run(spec->hooks, "createContainer", c, STATUS_CREATING);
+	close(go);
+	close(ready);
+	return err ? err : write_pid_file(o->pid_file, c->pid);
+}
+
+static void undo(struct container *c)
+{
+	if (c->pid) {
+		kill(c->pid, SIGKILL);
+		waitpid(c->pid, NULL, 0);
+	}
+	cgroup_remove(c);
+	container_remove(c);
+}
+
+static int create(struct container *c, const char *id, const struct create_options *o, bool foreground)
+{
+	struct json_reader r = { 0 };
+	static struct spec spec;
+	char bundle[PATH_MAX];
+	int err;
+
+	if (!realpath(o->bundle, bundle))
+		return oci_fail("--bundle: %s: %s", o->bundle, strerror(errno));
+	if (!spec_load(&spec, bundle, &r))
+		return oci_fail("%s", r.error);
+	err = container_new(c, id);
+	if (err)
+		return err;
+	snprintf(c->bundle, sizeof(c->bundle), "%s", bundle);
+	snprintf(c->rootfs, sizeof(c->rootfs), "%s", spec.rootfs);
+	c->annotations = spec.annotations;
+	c->hooks = spec.hooks;
+	set_created(c);
+	err = cgroup_create(c, &spec);
+	if (!err)
+		err = make_process(c, &spec, o, foreground);
+	if (err)
+		undo(c);
+	return err;
+}
+
+int cmd_create(int argc, char **argv)
+{
+	static struct container c;
+	struct create_options o;
+	const char *id;
+	int err = parse(argc, argv, "Make a container from a bundle; start runs it.", &o, &id);
+
+	if (!err)
+		err = create(&c, id, &o, false);
+	return err < 0 ? 0 : err;
+}
+
+static int start(struct container *c)
+{
+	enum container_status s = container_status(c);
+	int err;
+
+	if (s == STATUS_STOPPED)
+		return oci_fail("cannot start a container that has stopped");
+	if (s != STATUS_CREATED)
+		return oci_fail("cannot start an already running container");
+	err = init_start(c);
+	if (!err)
+		hooks_run(c->hooks, "poststart", c, STATUS_RUNNING); /* a failure is said, and no more (runtime-spec, "Lifecycle") */
+	return err;
+}
+
+int cmd_start(int argc, char **argv)
+{
+	static struct container c;
+	int err;
+
+	if (argc != 2 || !strcmp(argv[1], "--help"))
+		return argc == 2 ? printf("Usage: runsc-c start ID\nRun the program of a created container.\n") < 0
+				 : oci_fail("start: exactly one container id is needed");
+	err = container_open(&c, argv[1]);
+	return err ? err : start(&c);
+}
+
+/* ---- run ---- */
+
+static sigset_t block_all(void)
+{
+	sigset_t set;
+
+	sigfillset(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return set;
+}
+
+/* Pass signals on until it ends; its status as a shell has it. */
+static int wait_for(pid_t pid)
+{
+	sigset_t set = block_all();
+	siginfo_t info;
+	int status;
+
+	for (;;) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+		if (sigwaitinfo(&set, &info) > 0 && info.si_signo != SIGCHLD)
+			kill(pid, info.si_signo);
+	}
+}
+
+int cmd_run(int argc, char **argv)
+{
+	static struct container c;
+	struct create_options o;
+	const char *id;
+	int err = parse(argc, argv, "Make a container from a bundle and run it.", &o, &id), status;
+
+	if (err)
+		return err < 0 ? 0 : err;
+	block_all(); /* before there is a child whose end could be missed */
+	err = create(&c, id, &o, !o.detach);
+	if (!err)
+		err = start(&c);
+	if (err || o.detach)
+		return err;
+	container_close(&c);
+	status = wait_for(c.pid);
+	if (!o.keep) {
+		cgroup_remove(&c);
+		hooks_run(c.hooks, "poststop", &c, STATUS_STOPPED);
+		container_remove(&c);
+	}
+	return status;
+}

@@ -1,0 +1,114 @@
+/* Hooks (runtime-spec, config.md "POSIX-platform Hooks"): programs of the host, with the container's state on their stdin. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "oci/oci.h"
+
+struct hook {
+	const char *path;
+	char **args, **env;
+	s64 timeout_s; /* 0: none */
+};
+
+static bool read_hook(struct hook *h, struct json_object *o, const char *where, struct json_reader *r)
+{
+	*h = (struct hook){ .path = json_text(r, o, where, "path") };
+	if (!h->path || h->path[0] != '/')
+		json_fail(r, "%s.path: an absolute path is needed", where);
+	h->args = json_texts(r, o, where, "args");
+	h->env = json_texts(r, o, where, "env");
+	if (json_s64(r, o, where, "timeout", &h->timeout_s) && h->timeout_s <= 0)
+		json_fail(r, "%s.timeout: not above zero", where);
+	return !r->failed;
+}
+
+static __noreturn void exec_hook(const struct hook *h, int input)
+{
+	char *no_env[] = { NULL }, *own_name[] = { (char *)h->path, NULL };
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	dup2(input, STDIN_FILENO);
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+	execve(h->path, h->args ? h->args : own_name, h->env ? h->env : no_env);
+	dprintf(STDERR_FILENO, "runsc-c: hook %s: %s\n", h->path, strerror(errno));
+	_exit(127);
+}
+
+/* Its wait status; killed when its time is over. */
+static int wait_hook(pid_t pid, const struct hook *h, bool *late)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	*late = h->timeout_s && poll(&p, 1, (int)MIN(h->timeout_s, INT32_MAX / 1000) * 1000) == 0;
+	if (*late)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (fd >= 0)
+		close(fd);
+	return status;
+}
+
+static int run_hook(const struct hook *h, const char *where, const char *state)
+{
+	int input[2], status;
+	bool late;
+	pid_t pid;
+
+	if (pipe2(input, O_CLOEXEC) < 0)
+		return oci_fail("%s: %s", where, strerror(errno));
+	pid = fork();
+	if (pid < 0)
+		return oci_fail("%s: %s", where, strerror(errno));
+	if (!pid)
+		exec_hook(h, input[0]);
+	close(input[0]);
+	signal(SIGPIPE, SIG_IGN);
+	if (write(input[1], state, strlen(state)) < 0 && errno != EPIPE)
+		oci_warn("%s: writing the state: %s", where, strerror(errno));
+	close(input[1]);
+	status = wait_hook(pid, h, &late);
+	if (late)
+		return oci_fail("%s: %s: took longer than %lld s", where, h->path, (long long)h->timeout_s);
+	if (WIFSIGNALED(status))
+		return oci_fail("%s: %s: killed by signal %d", where, h->path, WTERMSIG(status));
+	return WEXITSTATUS(status) ? oci_fail("%s: %s: exit status %d", where, h->path, WEXITSTATUS(status)) : 0;
+}
+
+int hooks_run(struct json_object *hooks, const char *name, const struct container *c, enum container_status s)
+{
+	struct json_reader r = { .document = "config.json" };
+	struct json_object *list = json_member(&r, hooks, "hooks", name, json_type_array), *state;
+	int err = 0;
+
+	if (r.failed)
+		return oci_fail("%s", r.error);
+	if (!list)
+		return 0;
+	state = container_state(c, s);
+	for (size_t i = 0; i < json_object_array_length(list) && !err; i++) {
+		struct hook h;
+		char where[80];
+
+		snprintf(where, sizeof(where), "hooks.%s[%zu]", name, i);
+		if (read_hook(&h, json_object_array_get_idx(list, i), where, &r))
+			err = run_hook(&h, where, json_object_to_json_string_ext(state, JSON_C_TO_STRING_PLAIN));
+		else
+			err = oci_fail("%s", r.error);
+		free(h.args);
+		free(h.env);
+	}
+	json_object_put(state);
+	return err;
+}

@@ -1,0 +1,370 @@
+/*
+ * The host process that stands for a container: engines know its pid, reap it, and read its cgroup. It holds the sandbox and the gofer as
+ * its children and ends as the container's first process did.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <linux/openat2.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "choose.h"
+#include "command.h"
+#include "host/hostmem.h"
+#include "oci/oci.h"
+#include "run.h"
+#include "standard_files.h"
+
+static int ready_fd;
+
+/* The reason goes to whoever creates the container. */
+static __noreturn __printf(1, 2) void give_up(const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (write(ready_fd, text, (size_t)MIN(n, (int)sizeof(text) - 1)) < 0)
+		_exit(1);
+	_exit(1);
+}
+
+/* ---- the terminal ---- */
+
+static void send_master(const char *path, int master)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct iovec iov = { (char *)"/dev/ptmx", 9 };
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct cmsghdr *c = &control.align;
+
+	if (strlen(path) >= sizeof(a.sun_path))
+		give_up("--console-socket: %s: the path is too long for a socket", path);
+	strcpy(a.sun_path, path);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &master, sizeof(int));
+	if (fd < 0 || connect(fd, (void *)&a, sizeof(a)) < 0 || sendmsg(fd, &msg, MSG_NOSIGNAL) < 0)
+		give_up("--console-socket: %s: %s", path, strerror(errno));
+	close(fd);
+}
+
+static void take_terminal(const struct init_request *req)
+{
+	const struct spec_process *p = &req->spec->process;
+	struct winsize size = { .ws_row = (unsigned short)p->rows, .ws_col = (unsigned short)p->columns };
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave = -1, unlock = 0;
+
+	if (master >= 0 && !ioctl(master, TIOCSPTLCK, &unlock))
+		slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0)
+		give_up("a terminal for the container: %s", strerror(errno));
+	if (size.ws_row || size.ws_col)
+		ioctl(slave, TIOCSWINSZ, &size);
+	send_master(req->console_socket, master);
+	for (int fd = 0; fd < 3; fd++)
+		dup2(slave, fd);
+	close(slave);
+	close(master);
+	ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+}
+
+/* ---- what the sandbox is told ---- */
+
+static void add_mount(struct sandbox_config *cfg, const struct sandbox_mount *m)
+{
+	if (!sandbox_add_mount(cfg, m))
+		give_up("mounts: more than %d", SANDBOX_MOUNTS_MAX);
+}
+
+static void add_bind(struct sandbox_config *cfg, const struct spec_mount *m, const char *bundle)
+{
+	char joined[PATH_MAX], *source;
+	struct stat st;
+	s32 tree;
+
+	snprintf(joined, sizeof(joined), "%s%s%s", m->source[0] == '/' ? "" : bundle, m->source[0] == '/' ? "" : "/", m->source);
+	source = realpath(joined, NULL);
+	if (!source || stat(source, &st) < 0)
+		give_up("mounts: %s: source %s: %s", m->target, joined, strerror(errno));
+	tree = sandbox_add_tree(cfg, source, m->flags & MS_RDONLY);
+	if (tree < 0)
+		give_up("mounts: more than %d bind mounts", SANDBOX_TREES_MAX - 1);
+	add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_GOFER, m->target, .flags = m->flags, .tree = (u32)tree,
+						.is_file = !S_ISDIR(st.st_mode) });
+}
+
+static void add_special(struct sandbox_config *cfg, const struct spec_mount *m)
+{
+	static const struct {
+		const char *type;
+		enum boot_mount_kind kind;
+	} kinds[] = { { "proc", BOOT_MOUNT_PROC }, { "sysfs", BOOT_MOUNT_SYSFS }, { "devpts", BOOT_MOUNT_DEVPTS },
+		      { "mqueue", BOOT_MOUNT_MQUEUE }, { "devtmpfs", BOOT_MOUNT_DEV }, { "tmpfs", BOOT_MOUNT_TMPFS } };
+
+	/* Where an engine asks for an empty /dev, the runtime is to fill it (runtime-spec, "Default Devices"). */
+	if (!strcmp(m->target, "/dev")) {
+		add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_DEV, "/dev", .flags = m->flags });
+		return;
+	}
+	for (u32 i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(m->type, kinds[i].type)) {
+			add_mount(cfg, &(struct sandbox_mount){ kinds[i].kind, m->target, m->data, m->flags });
+			return;
+		}
+	if (strcmp(m->type, "cgroup") && strcmp(m->type, "cgroup2"))
+		give_up("mounts: %s: no file system of type %s inside the sandbox", m->target, m->type);
+	oci_warn("mounts: %s: the sandbox has no cgroup file system: left out", m->target);
+}
+
+static void add_mounts(struct sandbox_config *cfg, const struct init_request *req)
+{
+	const struct spec *spec = req->spec;
+
+	sandbox_add_tree(cfg, spec->rootfs, spec->root_readonly);
+	add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_GOFER, "/", .flags = spec->root_readonly ? MS_RDONLY : 0 });
+	for (u32 i = 0; i < spec->nmounts; i++) {
+		if (spec->mounts[i].is_bind)
+			add_bind(cfg, &spec->mounts[i], req->container->bundle);
+		else
+			add_special(cfg, &spec->mounts[i]);
+	}
+}
+
+static u32 usable_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (u32)MIN(CPU_COUNT(&set), MAX_CPUS);
+}
+
+static u64 memory_size(const struct container *c)
+{
+	struct sysinfo info;
+	u64 total = sysinfo(&info) < 0 ? HOSTMEM_MIN : (u64)info.totalram * info.mem_unit, limit;
+
+	if ((cgroup_number(c, "memory.limit_in_bytes", &limit) || cgroup_number(c, "memory.max", &limit)) && limit < total)
+		total = limit;
+	return MAX(MIN(total, HOSTMEM_MAX) / HOSTMEM_UNIT * HOSTMEM_UNIT, HOSTMEM_MIN);
+}
+
+static int open_log(const struct container *c)
+{
+	char path[PATH_MAX];
+
+	if (!oci_options.debug_log)
+		return -1;
+	snprintf(path, sizeof(path), "%s/%s.log", oci_options.debug_log, c->id);
+	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+}
+
+static void fill_config(struct sandbox_config *cfg, const struct init_request *req)
+{
+	const struct spec_process *p = &req->spec->process;
+	static char hostname[65];
+
+	gethostname(hostname, sizeof(hostname) - 1);
+	*cfg = (struct sandbox_config){
+		.ncpus = usable_cpus(), .mem_size = memory_size(req->container), .argv = p->args, .envp = p->env, .cwd = p->cwd,
+		.hostname = req->spec->hostname ? req->spec->hostname : hostname, .domainname = req->spec->domainname,
+		.ngroups = p->ngroups, .groups = p->groups, .no_new_privs = p->no_new_privs, .contained = true,
+		.rlimits = (u64(*)[2])p->rlimits, .strace = oci_options.strace, .log_fd = open_log(req->container),
+		.umask = p->umask == ~0u ? 022 : p->umask, .uid = p->uid, .gid = p->gid, .start = program_start,
+	};
+	memcpy(cfg->caps, p->caps, sizeof(cfg->caps));
+	for (int fd = 0; fd < 3; fd++) {
+		cfg->stdio_closed[fd] = standard_file_closed(fd);
+		cfg->stdio_nonblock[fd] = standard_file_own_nonblock(fd);
+	}
+	add_mounts(cfg, req);
+}
+
+/* ---- before it starts ---- */
+
+static const char *env_path(char **env)
+{
+	for (; *env; env++)
+		if (!strncmp(*env, "PATH=", 5))
+			return *env + 5;
+	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+/* Is it there and executable, below the container's root? Mounts may hide or bring it: then only the start can tell. */
+static int try_program(int root, const char *path)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	struct stat st;
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode) || !(st.st_mode & 0111))
+		err = -EACCES;
+	close(fd);
+	return err;
+}
+
+static bool below_a_mount(const struct spec *spec, const char *path)
+{
+	for (u32 i = 0; i < spec->nmounts; i++) {
+		size_t n = strlen(spec->mounts[i].target);
+
+		if (!strncmp(path, spec->mounts[i].target, n) && (!path[n] || path[n] == '/'))
+			return true;
+	}
+	return false;
+}
+
+static void check_program(const struct spec *spec)
+{
+	const char *program = spec->process.args[0], *path = env_path(spec->process.env);
+	int root = open(spec->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC), err = -ENOENT;
+	char joined[PATH_MAX];
+
+	if (strchr(program, '/')) {
+		snprintf(joined, sizeof(joined), "%s%s%s", program[0] == '/' ? "" : spec->process.cwd, program[0] == '/' ? "" : "/", program);
+		err = try_program(root, joined);
+		if (err && !below_a_mount(spec, joined))
+			give_up("exec: \"%s\": %s", program, err == -ENOENT ? "stat: no such file or directory" :
+				err == -EACCES ? "permission denied" : strerror(-err));
+	} else {
+		bool hidden = false;
+
+		for (const char *p = path; p && err; p = strchr(p, ':') ? strchr(p, ':') + 1 : NULL) {
+			snprintf(joined, sizeof(joined), "%.*s/%s", (int)strcspn(p, ":"), p, program);
+			hidden |= below_a_mount(spec, joined);
+			err = try_program(root, joined);
+		}
+		if (err && !hidden)
+			give_up("exec: \"%s\": executable file not found in $PATH", program);
+	}
+	close(root);
+}
+
+/* The byte that start waits for; the FIFO is gone before it. */
+static void wait_for_start(const struct container *c)
+{
+	char path[4200];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/start.fifo", c->dir);
+	if (write(ready_fd, "", 1) != 1)
+		_exit(1);
+	close(ready_fd);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		_exit(1);
+	unlink(path);
+	if (write(fd, "s", 1) != 1)
+		_exit(1);
+	close(fd);
+}
+
+static __noreturn void init_main(const struct init_request *req, int go)
+{
+	static struct sandbox_config cfg;
+	enum sandbox_platform platform;
+	char byte;
+
+	setsid();
+	if (read(go, &byte, 1) != 1)
+		_exit(1);
+	if (req->spec->process.terminal && !req->keep_terminal)
+		take_terminal(req);
+	check_program(req->spec);
+	if (choose_platform(oci_options.platform, &platform))
+		give_up("platform %s: not usable here; \"runsc-c platforms\" says why", oci_options.platform);
+	fill_config(&cfg, req);
+	cfg.platform = platform;
+	wait_for_start(req->container);
+	if (chdir("/") < 0)
+		_exit(1);
+	_exit(run_sandbox(&cfg));
+}
+
+pid_t init_spawn(const struct init_request *req, int *go, int *ready)
+{
+	struct clone_args args = { .flags = CLONE_CLEAR_SIGHAND | (req->pid_namespace ? CLONE_NEWPID : 0), .exit_signal = SIGCHLD };
+	int gate[2], report[2];
+	char path[4200];
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/start.fifo", req->container->dir);
+	if (mkfifo(path, 0600) < 0 || pipe2(gate, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
+		return -1;
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (!pid) {
+		close(gate[1]);
+		close(report[0]);
+		if (req->container->lock >= 0)
+			close(req->container->lock); /* a lock of the open file: it would stay with us */
+		ready_fd = report[1];
+		init_main(req, gate[0]);
+	}
+	close(gate[0]);
+	close(report[1]);
+	*go = gate[1];
+	*ready = report[0];
+	return pid;
+}
+
+int init_wait_ready(int ready)
+{
+	char text[1025];
+	ssize_t n = 0, got;
+
+	while (n < (ssize_t)sizeof(text) - 1 && (got = read(ready, text + n, sizeof(text) - 1 - (size_t)n)) > 0) {
+		n += got;
+		if (!text[0])
+			return 0;
+	}
+	text[n] = '\0';
+	return n ? oci_fail("unable to start container process: %s", text) : oci_fail("the container's process ended before it was ready");
+}
+
+int init_start(const struct container *c)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0), fd;
+	struct pollfd p[2];
+	char path[4200], byte;
+
+	snprintf(path, sizeof(path), "%s/start.fifo", c->dir);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return oci_fail("%s: %s", path, strerror(errno));
+	p[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	p[1] = (struct pollfd){ .fd = pidfd, .events = POLLIN };
+	while (poll(p, 2, -1) < 0 && errno == EINTR)
+		;
+	if (read(fd, &byte, 1) != 1)
+		return oci_fail("the container's process ended before it was started");
+	close(fd);
+	close(pidfd);
+	return 0;
+}

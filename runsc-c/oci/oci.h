@@ -1,0 +1,106 @@
+/* What the commands of the OCI runtime share: global options, how they fail, a container's place. */
+#ifndef RUNSC_C_OCI_OCI_H
+#define RUNSC_C_OCI_OCI_H
+
+#include <sys/types.h>
+
+#include "oci/spec.h"
+
+/* Options before the command, as runc has them. */
+struct oci_options {
+	const char *root;     /* state folder */
+	const char *log;      /* errors are appended there too; NULL: only stderr */
+	bool log_json, debug, strace;
+	const char *platform;
+	const char *debug_log; /* folder; a file a container */
+};
+extern struct oci_options oci_options;
+
+/* Parse them; the index of the command's name in argv, or a negative status after a printed error. */
+int oci_parse_globals(int argc, char **argv);
+
+/* One line to stderr and to --log. Always 1, for `return oci_fail(...)`. */
+int oci_fail(const char *fmt, ...) __printf(1, 2);
+void oci_warn(const char *fmt, ...) __printf(1, 2);
+
+/* ---- container.c ---- */
+#define CONTAINER_CGROUPS_MAX 20
+
+enum container_status { STATUS_CREATING, STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_STOPPED };
+struct container {
+	char id[256];
+	char dir[4096]; /* its state folder */
+	int lock;	/* of the folder, held while the command works; -1 */
+	pid_t pid;	/* the host process that stands for it; 0: none yet */
+	u64 start_time; /* of that process: a pid may be used again */
+	char bundle[4096], rootfs[4096], created[40];
+	char cgroups[CONTAINER_CGROUPS_MAX][4096]; /* its directories */
+	u32 ncgroups;
+	struct json_object *annotations; /* may be NULL */
+	struct json_object *hooks;
+};
+/* A new one's folder. 0 or a status with the error printed: bad name, name in use. */
+int container_new(struct container *c, const char *id);
+/* An existing one, locked. 0 or a status. */
+int container_open(struct container *c, const char *id);
+int container_save(const struct container *c);
+void container_close(struct container *c);
+int container_remove(struct container *c); /* the folder */
+enum container_status container_status(const struct container *c);
+const char *container_status_name(enum container_status s);
+/* The document of `state`, also given to hooks. */
+struct json_object *container_state(const struct container *c, enum container_status s);
+u64 process_start_time(pid_t pid); /* 0: it is gone or a zombie */
+/* Write a file whole or not at all. 0 or -errno. */
+int write_file_atomically(const char *path, const char *text);
+
+/* ---- cgroup.c ---- */
+/* Make the container's cgroups and put its limits there. 0 or a status. */
+int cgroup_create(struct container *c, const struct spec *spec);
+int cgroup_update(const struct container *c, struct json_object *resources);
+int cgroup_join(const struct container *c, pid_t pid);
+void cgroup_remove(const struct container *c);
+/* 0 or a status. */
+int cgroup_freeze(const struct container *c, bool frozen);
+bool cgroup_frozen(const struct container *c);
+/* Pids in it; how many (at most max), or -1 when there is no cgroup. */
+s32 cgroup_pids(const struct container *c, pid_t *pids, u32 max);
+/* The number in a file of the controller that has it, or false. */
+bool cgroup_number(const struct container *c, const char *file, u64 *out);
+
+/* ---- hooks.c ---- */
+/* Run hooks.NAME in order, each with the state on stdin. 0 or a status. */
+int hooks_run(struct json_object *hooks, const char *name, const struct container *c, enum container_status s);
+
+/* ---- init.c ---- */
+struct init_request {
+	const struct spec *spec;
+	const struct container *container;
+	const char *console_socket; /* or NULL */
+	bool keep_terminal;	    /* run in the foreground: our standard files are the terminal */
+	bool pid_namespace;
+};
+/* Start the process that stands for the container; it waits for `go` and, when it is ready, for start. Its pid, or -1. */
+pid_t init_spawn(const struct init_request *req, int *go, int *ready);
+/* Wait until it is ready. 0 or a status with its error printed. */
+int init_wait_ready(int ready);
+/* Let it start. 0 or a status. */
+int init_start(const struct container *c);
+
+/* ---- commands ---- */
+int cmd_create(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_start(int argc, char **argv);
+int cmd_kill(int argc, char **argv);
+int cmd_delete(int argc, char **argv);
+int cmd_state(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
+int cmd_update(int argc, char **argv);
+int cmd_events(int argc, char **argv);
+int cmd_spec(int argc, char **argv);
+int cmd_features(int argc, char **argv);
+
+#endif

@@ -1,0 +1,283 @@
+#include "oci/spec.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+/* ---- process ---- */
+
+static void read_user(struct spec_process *p, struct json_object *process, struct json_reader *r)
+{
+	struct json_object *user = json_member(r, process, "process", "user", json_type_object), *list;
+	u64 v;
+
+	if (json_u64(r, user, "process.user", "uid", UINT32_MAX, &v))
+		p->uid = (u32)v;
+	if (json_u64(r, user, "process.user", "gid", UINT32_MAX, &v))
+		p->gid = (u32)v;
+	if (json_u64(r, user, "process.user", "umask", 0777, &v))
+		p->umask = (u32)v;
+	list = json_member(r, user, "process.user", "additionalGids", json_type_array);
+	if (!list)
+		return;
+	p->ngroups = (u32)MIN(json_object_array_length(list), 65536);
+	p->groups = calloc(p->ngroups + 1u, sizeof(u32));
+	for (u32 i = 0; p->groups && i < p->ngroups; i++) {
+		struct json_object *g = json_object_array_get_idx(list, i);
+
+		if (!json_object_is_type(g, json_type_int) || json_object_get_int64(g) < 0 || json_object_get_int64(g) > UINT32_MAX)
+			json_fail(r, "%s: process.user.additionalGids[%u]: not a group id", r->document, i);
+		else
+			p->groups[i] = (u32)json_object_get_int64(g);
+	}
+}
+
+static void read_capabilities(struct spec_process *p, struct json_object *process, struct json_reader *r)
+{
+	static const char *const sets[5] = { "bounding", "effective", "inheritable", "permitted", "ambient" };
+	struct json_object *caps = json_member(r, process, "process", "capabilities", json_type_object);
+
+	for (u32 i = 0; caps && i < ARRAY_SIZE(sets); i++) {
+		char **names = json_texts(r, caps, "process.capabilities", sets[i]);
+
+		p->caps[i] = 0;
+		for (u32 n = 0; names && names[n]; n++) {
+			cap_value_t cap;
+
+			/* As the spec has it: what this host does not know is left out with a warning. */
+			if (cap_from_name(names[n], &cap) == 0)
+				p->caps[i] |= 1ull << cap;
+			else
+				fprintf(stderr, "runsc-c: warning: process.capabilities.%s: %s: no such capability\n", sets[i], names[n]);
+		}
+		free(names);
+	}
+}
+
+static void read_rlimits(struct spec_process *p, struct json_object *process, struct json_reader *r)
+{
+	static const char *const names[SPEC_RLIMITS] = {
+		[RLIMIT_CPU] = "RLIMIT_CPU", [RLIMIT_FSIZE] = "RLIMIT_FSIZE", [RLIMIT_DATA] = "RLIMIT_DATA", [RLIMIT_STACK] = "RLIMIT_STACK",
+		[RLIMIT_CORE] = "RLIMIT_CORE", [RLIMIT_RSS] = "RLIMIT_RSS", [RLIMIT_NPROC] = "RLIMIT_NPROC",
+		[RLIMIT_NOFILE] = "RLIMIT_NOFILE", [RLIMIT_MEMLOCK] = "RLIMIT_MEMLOCK", [RLIMIT_AS] = "RLIMIT_AS",
+		[RLIMIT_LOCKS] = "RLIMIT_LOCKS", [RLIMIT_SIGPENDING] = "RLIMIT_SIGPENDING", [RLIMIT_MSGQUEUE] = "RLIMIT_MSGQUEUE",
+		[RLIMIT_NICE] = "RLIMIT_NICE", [RLIMIT_RTPRIO] = "RLIMIT_RTPRIO", [RLIMIT_RTTIME] = "RLIMIT_RTTIME",
+	};
+	struct json_object *list = json_member(r, process, "process", "rlimits", json_type_array);
+	u32 seen = 0;
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		const char *type = json_text(r, o, "process.rlimits", "type");
+		u32 n = 0;
+
+		while (type && n < SPEC_RLIMITS && strcmp(type, names[n]))
+			n++;
+		if (!type || n == SPEC_RLIMITS) {
+			json_fail(r, "%s: process.rlimits[%zu].type: %s: no such limit", r->document, i, type ? type : "(missing)");
+			return;
+		}
+		if (seen & 1u << n)
+			json_fail(r, "%s: process.rlimits[%zu].type: %s is there twice", r->document, i, type);
+		seen |= 1u << n;
+		json_u64(r, o, "process.rlimits", "soft", UINT64_MAX, &p->rlimits[n][0]);
+		json_u64(r, o, "process.rlimits", "hard", UINT64_MAX, &p->rlimits[n][1]);
+		if (p->rlimits[n][0] > p->rlimits[n][1])
+			json_fail(r, "%s: process.rlimits[%zu]: the soft limit is above the hard one", r->document, i);
+	}
+}
+
+static void check_process(const struct spec_process *p, struct json_reader *r)
+{
+	if (!p->args || !p->args[0])
+		json_fail(r, "%s: process.args: a program is needed", r->document);
+	else if (!p->cwd || p->cwd[0] != '/')
+		json_fail(r, "%s: process.cwd: an absolute path is needed", r->document);
+}
+
+void spec_read_process(struct spec_process *p, struct json_object *o, struct json_reader *r)
+{
+	struct json_object *size = json_member(r, o, "process", "consoleSize", json_type_object);
+	u64 v;
+
+	p->umask = ~0u;
+	p->terminal = json_flag(r, o, "process", "terminal");
+	if (json_u64(r, size, "process.consoleSize", "height", UINT16_MAX, &v))
+		p->rows = (u32)v;
+	if (json_u64(r, size, "process.consoleSize", "width", UINT16_MAX, &v))
+		p->columns = (u32)v;
+	p->args = json_texts(r, o, "process", "args");
+	p->env = json_texts(r, o, "process", "env");
+	if (!p->env)
+		p->env = calloc(1, sizeof(*p->env));
+	p->cwd = json_text(r, o, "process", "cwd");
+	p->no_new_privs = json_flag(r, o, "process", "noNewPrivileges");
+	read_user(p, o, r);
+	read_capabilities(p, o, r);
+	read_rlimits(p, o, r);
+	check_process(p, r);
+}
+
+/* ---- mounts ---- */
+
+static const struct {
+	const char *name;
+	u32 set, clear;
+} mount_options[] = {
+	{ "ro", MS_RDONLY, 0 }, { "rw", 0, MS_RDONLY }, { "nosuid", MS_NOSUID, 0 }, { "suid", 0, MS_NOSUID }, { "nodev", MS_NODEV, 0 },
+	{ "dev", 0, MS_NODEV }, { "noexec", MS_NOEXEC, 0 }, { "exec", 0, MS_NOEXEC }, { "sync", MS_SYNCHRONOUS, 0 },
+	{ "async", 0, MS_SYNCHRONOUS }, { "noatime", MS_NOATIME, 0 }, { "atime", 0, MS_NOATIME }, { "nodiratime", MS_NODIRATIME, 0 },
+	{ "diratime", 0, MS_NODIRATIME }, { "relatime", MS_RELATIME, 0 }, { "norelatime", 0, MS_RELATIME },
+	{ "strictatime", MS_STRICTATIME, 0 }, { "nostrictatime", 0, MS_STRICTATIME }, { "bind", MS_BIND, 0 }, { "rbind", MS_BIND, 0 },
+	{ "defaults", 0, 0 },
+	/* Nothing is shared with a mount of the sandbox: there is nobody to propagate to. */
+	{ "private", 0, 0 }, { "rprivate", 0, 0 }, { "slave", 0, 0 }, { "rslave", 0, 0 }, { "shared", 0, 0 }, { "rshared", 0, 0 },
+	{ "unbindable", 0, 0 }, { "runbindable", 0, 0 },
+};
+
+static void add_data(struct spec_mount *m, const char *option)
+{
+	char *longer;
+
+	if (asprintf(&longer, "%s%s%s", m->data ? m->data : "", m->data ? "," : "", option) < 0)
+		return;
+	free(m->data);
+	m->data = longer;
+}
+
+static void read_option(struct spec_mount *m, const char *option)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(mount_options); i++)
+		if (!strcmp(option, mount_options[i].name)) {
+			m->flags = (m->flags & ~mount_options[i].clear) | mount_options[i].set;
+			return;
+		}
+	add_data(m, option);
+}
+
+static void read_mounts(struct spec *spec, struct json_reader *r)
+{
+	struct json_object *list = json_member(r, spec->document, "", "mounts", json_type_array);
+	size_t n = list ? json_object_array_length(list) : 0;
+
+	if (n > SPEC_MOUNTS_MAX) {
+		json_fail(r, "%s: mounts: more than %d", r->document, SPEC_MOUNTS_MAX);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		struct spec_mount *m = &spec->mounts[spec->nmounts++];
+		char **options = json_texts(r, o, "mounts", "options");
+
+		m->target = json_text(r, o, "mounts", "destination");
+		m->type = json_text(r, o, "mounts", "type");
+		m->source = json_text(r, o, "mounts", "source");
+		for (u32 k = 0; options && options[k]; k++)
+			read_option(m, options[k]);
+		free(options);
+		m->is_bind = m->flags & MS_BIND || (m->type && !strcmp(m->type, "bind"));
+		m->flags &= ~(u32)MS_BIND;
+		if (!m->target || m->target[0] != '/')
+			json_fail(r, "%s: mounts[%zu].destination: an absolute path is needed", r->document, i);
+		else if (m->is_bind && !m->source)
+			json_fail(r, "%s: mounts[%zu].source: a bind mount needs one", r->document, i);
+		else if (!m->is_bind && !m->type)
+			json_fail(r, "%s: mounts[%zu].type: missing", r->document, i);
+		if (json_member(r, o, "mounts", "uidMappings", json_type_array) || json_member(r, o, "mounts", "gidMappings", json_type_array))
+			json_fail(r, "%s: mounts[%zu]: id-mapped mounts are not supported", r->document, i);
+	}
+}
+
+/* ---- the whole ---- */
+
+static void read_root(struct spec *spec, const char *bundle, struct json_reader *r)
+{
+	struct json_object *root = json_member(r, spec->document, "", "root", json_type_object);
+	const char *path = json_text(r, root, "root", "path");
+	char joined[PATH_MAX];
+	struct stat st;
+
+	if (!path) {
+		json_fail(r, "%s: root.path: missing", r->document);
+		return;
+	}
+	snprintf(joined, sizeof(joined), "%s%s%s", path[0] == '/' ? "" : bundle, path[0] == '/' ? "" : "/", path);
+	spec->rootfs = realpath(joined, NULL);
+	if (!spec->rootfs || stat(spec->rootfs, &st) < 0 || !S_ISDIR(st.st_mode))
+		json_fail(r, "%s: root.path: %s: %s", r->document, joined, spec->rootfs ? strerror(ENOTDIR) : strerror(errno));
+	spec->root_readonly = json_flag(r, root, "root", "readonly");
+}
+
+static void check_version(struct spec *spec, struct json_reader *r)
+{
+	const char *v = json_text(r, spec->document, "", "ociVersion");
+
+	if (!v)
+		json_fail(r, "%s: ociVersion: missing", r->document);
+	else if (strncmp(v, "1.", 2))
+		json_fail(r, "%s: ociVersion: %s: only versions 1.x are known", r->document, v);
+}
+
+bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r)
+{
+	struct json_object *process, *linux_part;
+	static char path[PATH_MAX];
+
+	memset(spec, 0, sizeof(*spec));
+	snprintf(path, sizeof(path), "%s/config.json", bundle);
+	spec->document = json_load(r, path);
+	if (spec->document && !json_object_is_type(spec->document, json_type_object))
+		json_fail(r, "%s: an object is needed", path);
+	if (r->failed)
+		return false;
+	check_version(spec, r);
+	read_root(spec, bundle, r);
+	process = json_member(r, spec->document, "", "process", json_type_object);
+	if (!process)
+		json_fail(r, "%s: process: missing", path);
+	for (u32 i = 0; i < SPEC_RLIMITS; i++) {
+		struct rlimit host = { RLIM_INFINITY, RLIM_INFINITY };
+
+		getrlimit(i, &host);
+		spec->process.rlimits[i][0] = host.rlim_cur;
+		spec->process.rlimits[i][1] = host.rlim_max;
+	}
+	spec_read_process(&spec->process, process, r);
+	spec->hostname = json_text(r, spec->document, "", "hostname");
+	spec->domainname = json_text(r, spec->document, "", "domainname");
+	read_mounts(spec, r);
+	linux_part = json_member(r, spec->document, "", "linux", json_type_object);
+	spec->cgroups_path = json_text(r, linux_part, "linux", "cgroupsPath");
+	spec->resources = json_member(r, linux_part, "linux", "resources", json_type_object);
+	spec->hooks = json_member(r, spec->document, "", "hooks", json_type_object);
+	spec->annotations = json_member(r, spec->document, "", "annotations", json_type_object);
+	return !r->failed;
+}
+
+const char spec_template[] =
+	"{\n\t\"ociVersion\": \"" SPEC_VERSION "\",\n"
+	"\t\"process\": {\n\t\t\"terminal\": true,\n\t\t\"user\": { \"uid\": 0, \"gid\": 0 },\n\t\t\"args\": [ \"sh\" ],\n"
+	"\t\t\"env\": [ \"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\", \"TERM=xterm\" ],\n\t\t\"cwd\": \"/\",\n"
+	"\t\t\"capabilities\": {\n"
+	"\t\t\t\"bounding\": [ \"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\" ],\n"
+	"\t\t\t\"effective\": [ \"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\" ],\n"
+	"\t\t\t\"permitted\": [ \"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\" ]\n\t\t},\n"
+	"\t\t\"rlimits\": [ { \"type\": \"RLIMIT_NOFILE\", \"hard\": 1024, \"soft\": 1024 } ],\n\t\t\"noNewPrivileges\": true\n\t},\n"
+	"\t\"root\": { \"path\": \"rootfs\", \"readonly\": true },\n\t\"hostname\": \"runsc-c\",\n"
+	"\t\"mounts\": [\n"
+	"\t\t{ \"destination\": \"/proc\", \"type\": \"proc\", \"source\": \"proc\" },\n"
+	"\t\t{ \"destination\": \"/dev\", \"type\": \"tmpfs\", \"source\": \"tmpfs\", \"options\": [ \"nosuid\", \"strictatime\", \"mode=755\", \"size=65536k\" ] },\n"
+	"\t\t{ \"destination\": \"/dev/pts\", \"type\": \"devpts\", \"source\": \"devpts\", \"options\": [ \"nosuid\", \"noexec\", \"newinstance\", \"ptmxmode=0666\", \"mode=0620\", \"gid=5\" ] },\n"
+	"\t\t{ \"destination\": \"/dev/shm\", \"type\": \"tmpfs\", \"source\": \"shm\", \"options\": [ \"nosuid\", \"noexec\", \"nodev\", \"mode=1777\", \"size=65536k\" ] },\n"
+	"\t\t{ \"destination\": \"/dev/mqueue\", \"type\": \"mqueue\", \"source\": \"mqueue\", \"options\": [ \"nosuid\", \"noexec\", \"nodev\" ] },\n"
+	"\t\t{ \"destination\": \"/sys\", \"type\": \"sysfs\", \"source\": \"sysfs\", \"options\": [ \"nosuid\", \"noexec\", \"nodev\", \"ro\" ] }\n\t],\n"
+	"\t\"linux\": {\n\t\t\"resources\": { \"devices\": [ { \"allow\": false, \"access\": \"rwm\" } ] },\n"
+	"\t\t\"namespaces\": [ { \"type\": \"pid\" }, { \"type\": \"network\" }, { \"type\": \"ipc\" }, { \"type\": \"uts\" }, { \"type\": \"mount\" }, { \"type\": \"cgroup\" } ],\n"
+	"\t\t\"maskedPaths\": [ \"/proc/acpi\", \"/proc/kcore\", \"/proc/keys\", \"/proc/timer_list\", \"/sys/firmware\" ],\n"
+	"\t\t\"readonlyPaths\": [ \"/proc/bus\", \"/proc/fs\", \"/proc/irq\", \"/proc/sys\", \"/proc/sysrq-trigger\" ]\n\t}\n}\n";

@@ -1,0 +1,47 @@
+/* The bundle's config.json (OCI runtime-spec, config.md and config-linux.md) as the rest of the runtime uses it. */
+#ifndef RUNSC_C_OCI_SPEC_H
+#define RUNSC_C_OCI_SPEC_H
+
+#include "oci/json.h"
+
+#define SPEC_VERSION "1.0.2"
+#define SPEC_MOUNTS_MAX 100
+#define SPEC_RLIMITS 16
+
+struct spec_mount {
+	const char *target, *type, *source;
+	u32 flags;     /* MS_* */
+	char *data;    /* the options that are no flags, with commas; malloc'ed */
+	bool is_bind;
+};
+struct spec_process {
+	bool terminal;
+	u32 rows, columns; /* 0: not given */
+	char **args, **env;
+	const char *cwd;
+	u32 uid, gid, umask; /* umask ~0u: not given */
+	u32 ngroups, *groups;
+	u64 caps[5]; /* bounding, effective, inheritable, permitted, ambient */
+	u64 rlimits[SPEC_RLIMITS][2];
+	bool no_new_privs;
+};
+struct spec {
+	struct json_object *document;
+	char *rootfs; /* absolute */
+	bool root_readonly;
+	struct spec_process process;
+	const char *hostname, *domainname;
+	u32 nmounts;
+	struct spec_mount mounts[SPEC_MOUNTS_MAX];
+	const char *cgroups_path;
+	struct json_object *resources, *hooks, *annotations;
+};
+
+/* BUNDLE/config.json. False with r->error. Strings belong to spec->document. */
+bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r);
+/* A process object alone, as exec --process has it; what it lacks stays as it is in *p. */
+void spec_read_process(struct spec_process *p, struct json_object *o, struct json_reader *r);
+/* The document that `runsc-c spec` prints. */
+extern const char spec_template[];
+
+#endif

@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+"""The OCI runtime: its commands, config.json, exit codes and errors, on a bundle of busybox.
+
+  test/oci/run.py --runtime build/runsc-c/runsc-c --platform ptrace
+"""
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+RUNTIME, PLATFORM = "", ""
+NO_CAPS = {k: [] for k in ("bounding", "effective", "inheritable", "permitted", "ambient")}
+
+
+class Bundle:
+    """A folder with a busybox root and a config.json."""
+
+    def __init__(self, top):
+        self.path = os.path.join(top, "bundle")
+        self.rootfs = os.path.join(self.path, "rootfs")
+        for d in ("bin", "etc", "proc", "dev", "sys", "tmp"):
+            os.makedirs(os.path.join(self.rootfs, d))
+        shutil.copy("/bin/busybox", os.path.join(self.rootfs, "bin"))
+        for applet in ("sh", "cat", "ls", "echo", "id", "sleep", "true", "false", "hostname", "grep", "mount", "kill", "env", "test", "ps"):
+            os.symlink("busybox", os.path.join(self.rootfs, "bin", applet))
+        subprocess.run([RUNTIME, "spec", "--bundle", self.path], check=True)
+        with open(os.path.join(self.path, "config.json")) as f:
+            self.config = json.load(f)
+        self.config["process"]["terminal"] = False
+        self.config["root"]["readonly"] = False
+
+    def write(self):
+        with open(os.path.join(self.path, "config.json"), "w") as f:
+            json.dump(self.config, f)
+
+
+class Oci(unittest.TestCase):
+    def setUp(self):
+        self.top = tempfile.mkdtemp(dir="/var/tmp")
+        self.root = os.path.join(self.top, "state")
+        self.log = os.path.join(self.top, "log")
+        self.bundle = Bundle(self.top)
+
+    def tearDown(self):
+        for name in os.listdir(self.root) if os.path.isdir(self.root) else []:
+            self.call("delete", "--force", name)
+        shutil.rmtree(self.top)
+
+    def call(self, *args, text=None, timeout=60):
+        return subprocess.run([RUNTIME, "--root", self.root, "--log", self.log, "--log-format", "json", "--platform", PLATFORM, *args],
+                              input=text, stdin=subprocess.DEVNULL if text is None else None, capture_output=True, text=True, timeout=timeout,
+                              cwd=self.bundle.path)
+
+    def ok(self, *args, **kw):
+        r = self.call(*args, **kw)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r.stdout
+
+    def run_args(self, *args):
+        self.bundle.config["process"]["args"] = list(args)
+        self.bundle.write()
+        return self.call("run", "c")
+
+    def sh(self, script):
+        r = self.run_args("sh", "-c", script)
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        return r.stdout
+
+    def create(self, *args, extra=()):
+        """Created, with its output in a file; the pid."""
+        self.bundle.config["process"]["args"] = list(args)
+        self.bundle.write()
+        pid_file = os.path.join(self.top, "pid")
+        self.out = open(os.path.join(self.top, "out"), "w+")
+        r = subprocess.run([RUNTIME, "--root", self.root, "--log", self.log, "--log-format", "json", "--platform", PLATFORM, "create",
+                            "--bundle", self.bundle.path, "--pid-file", pid_file, *extra, "c"],
+                           stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out, timeout=60)
+        self.addCleanup(self.out.close)
+        self.assertEqual(r.returncode, 0, self.output())
+        with open(pid_file) as f:
+            return int(f.read())
+
+    def output(self):
+        self.out.seek(0)
+        return self.out.read()
+
+    def status(self):
+        return json.loads(self.ok("state", "c"))["status"]
+
+    def wait_status(self, want):
+        for _ in range(600):
+            if self.status() == want:
+                return
+            time.sleep(0.05)
+        self.fail(f"the container is {self.status()}, not {want}")
+
+    def refused(self, r, *words):
+        self.assertNotEqual(r.returncode, 0)
+        self.assertEqual(len(r.stderr.strip().splitlines()), 1, r.stderr)
+        for w in words:
+            self.assertIn(w, r.stderr)
+        with open(self.log) as f:
+            last = json.loads(f.read().splitlines()[-1])
+        self.assertEqual(last["level"], "error")
+        self.assertIn(words[0], last["msg"])
+
+    # ---- run ----
+
+    def test_status_and_output(self):
+        r = self.run_args("sh", "-c", "echo out; echo err >&2; exit 42")
+        self.assertEqual((r.returncode, r.stdout, r.stderr), (42, "out\n", "err\n"))
+        self.assertEqual(os.listdir(self.root), [])
+
+    def test_killed_by_signal(self):
+        self.assertEqual(self.run_args("sh", "-c", "sh -c 'kill -9 $$'; exit $?").returncode, 137)
+
+    def test_missing_program(self):
+        self.refused(self.run_args("nosuch"), "executable file not found in $PATH")
+        self.refused(self.run_args("/bin/nosuch"), "no such file or directory")
+        self.refused(self.run_args("/etc"), "permission denied")
+
+    def test_user(self):
+        p = self.bundle.config["process"]
+        p["user"] = {"uid": 1000, "gid": 100, "additionalGids": [7, 9], "umask": 0o77}
+        self.assertEqual(self.sh("id -u; id -g; id -G; umask").split("\n")[:4], ["1000", "100", "100 7 9", "0077"])
+
+    def test_capabilities(self):
+        p = self.bundle.config["process"]
+        p["capabilities"] = dict(NO_CAPS, bounding=["CAP_KILL", "CAP_CHOWN"], effective=["CAP_KILL"], permitted=["CAP_KILL"])
+        text = self.sh("grep -E 'CapBnd|CapEff|CapPrm|NoNewPrivs' /proc/self/status")
+        fields = {name: int(value, 16) for name, value in (line.split() for line in text.splitlines())}
+        # Root's program gets what the bounding and inheritable sets leave: capabilities(7), "Capabilities and execution by root".
+        self.assertEqual(fields, {"CapPrm:": 0x21, "CapEff:": 0x21, "CapBnd:": 0x21, "NoNewPrivs:": 1})
+
+    def test_environment_and_cwd(self):
+        p = self.bundle.config["process"]
+        p["env"] = ["PATH=/bin", "A=b c"]
+        p["cwd"] = "/etc"
+        self.assertEqual(self.sh('echo "$A"; pwd'), "b c\n/etc\n")
+
+    def test_rlimits(self):
+        self.bundle.config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 123, "hard": 456}]
+        self.assertEqual(self.sh("ulimit -n; ulimit -Hn").split(), ["123", "456"])
+
+    def test_hostname(self):
+        self.bundle.config["hostname"] = "box"
+        self.assertEqual(self.sh("hostname"), "box\n")
+
+    def test_root_is_written(self):
+        self.sh("echo data > /new")
+        with open(os.path.join(self.bundle.rootfs, "new")) as f:
+            self.assertEqual(f.read(), "data\n")
+
+    def test_readonly_root(self):
+        self.bundle.config["root"]["readonly"] = True
+        r = self.run_args("sh", "-c", "echo data > /new")
+        self.assertNotEqual(r.returncode, 0)
+        self.assertIn("Read-only", r.stderr)
+        self.assertFalse(os.path.exists(os.path.join(self.bundle.rootfs, "new")))
+
+    def test_bind_mounts(self):
+        shared = os.path.join(self.top, "shared")
+        os.mkdir(shared)
+        with open(os.path.join(shared, "f"), "w") as f:
+            f.write("one\n")
+        self.bundle.config["mounts"] += [
+            {"destination": "/mnt/rw", "type": "bind", "source": shared, "options": ["rbind", "rw"]},
+            {"destination": "/mnt/ro", "type": "bind", "source": shared, "options": ["bind", "ro"]},
+            {"destination": "/etc/resolv.conf", "type": "bind", "source": os.path.join(shared, "f"), "options": ["bind", "ro"]},
+            {"destination": "/scratch", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k", "mode=700"]},
+        ]
+        self.assertEqual(self.sh("cat /etc/resolv.conf /mnt/ro/f; echo two > /mnt/rw/g; cat /mnt/ro/g; echo x > /mnt/ro/h || echo refused;"
+                                 "echo y > /scratch/z; cat /scratch/z"), "one\none\ntwo\nrefused\ny\n")
+        self.assertEqual(sorted(os.listdir(shared)), ["f", "g"])
+
+    # ---- create, start, state, kill, delete ----
+
+    def test_life(self):
+        pid = self.create("sh", "-c", "trap 'echo term; exit 7' TERM; echo up; while true; do sleep 0.05; done")
+        state = json.loads(self.ok("state", "c"))
+        self.assertEqual((state["status"], state["pid"], state["id"], state["bundle"]), ("created", pid, "c", self.bundle.path))
+        self.assertEqual(self.output(), "")
+        self.ok("start", "c")
+        self.assertEqual(self.status(), "running")
+        self.refused(self.call("start", "c"), "cannot start an already running container")
+        self.refused(self.call("delete", "c"), "not stopped")
+        self.refused(self.call("create", "c"), "exists")
+        while "up" not in self.output():
+            time.sleep(0.02)
+        self.assertIn(pid, json.loads(self.ok("ps", "--format", "json", "c")))
+        self.ok("kill", "c", "TERM")
+        self.wait_status("stopped")
+        self.assertEqual(self.output(), "up\nterm\n")
+        self.refused(self.call("kill", "c", "TERM"), "container not running")
+        self.ok("delete", "c")
+        self.refused(self.call("state", "c"), "does not exist")
+
+    def test_exit_status_reaches_the_parent(self):
+        """The pid in the pid file is what an engine reaps: its status is the container's."""
+        libc = __import__("ctypes").CDLL(None)
+        libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        pid = self.create("sh", "-c", "exit 9")
+        self.ok("start", "c")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 9)
+
+    def test_kill_before_start(self):
+        self.create("sleep", "100")
+        self.ok("kill", "c", "KILL")
+        self.wait_status("stopped")
+        self.refused(self.call("start", "c"), "cannot start a container that has stopped")
+
+    def test_delete_force(self):
+        self.create("sleep", "100")
+        self.ok("start", "c")
+        self.ok("delete", "--force", "c")
+        self.ok("delete", "--force", "c")
+        self.assertEqual(os.listdir(self.root), [])
+
+    def test_pause(self):
+        self.create("sh", "-c", "while true; do echo .; sleep 0.05; done")
+        self.ok("start", "c")
+        self.ok("pause", "c")
+        self.assertEqual(self.status(), "paused")
+        before = self.output()
+        time.sleep(0.3)
+        self.assertEqual(self.output(), before)
+        self.refused(self.call("pause", "c"), "not running")
+        self.ok("resume", "c")
+        self.assertEqual(self.status(), "running")
+        while self.output() == before:
+            time.sleep(0.02)
+
+    def test_list(self):
+        self.create("sleep", "100")
+        self.assertEqual([(c["id"], c["status"]) for c in json.loads(self.ok("list", "--format=json"))], [("c", "created")])
+        self.assertEqual(self.ok("list", "-q"), "c\n")
+
+    def test_limits(self):
+        self.bundle.config["linux"]["resources"] = {"memory": {"limit": 256 << 20}, "pids": {"limit": 200}}
+        self.create("sleep", "100")
+        usage = json.loads(self.ok("events", "--stats", "c"))["data"]
+        self.assertEqual((usage["memory"]["usage"]["limit"], usage["pids"]["limit"]), (256 << 20, 200))
+        self.ok("update", "--resources", "-", "c", text='{"pids": {"limit": 300}}')
+        self.assertEqual(json.loads(self.ok("events", "--stats", "c"))["data"]["pids"]["limit"], 300)
+
+    def test_hooks(self):
+        trace = os.path.join(self.top, "hooks")
+        self.bundle.config["hooks"] = {
+            name: [{"path": "/bin/sh", "args": ["sh", "-c", f"echo {name} $X $(cat | grep -c '\"id\"') >> {trace}"],
+                    "env": ["PATH=/bin:/usr/bin", "X=y"]}]
+            for name in ("prestart", "createRuntime", "createContainer", "poststart", "poststop")}
+        self.sh("true")
+        with open(trace) as f:
+            self.assertEqual(f.read().split("\n")[:-1], [n + " y 1" for n in ("prestart", "createRuntime", "createContainer", "poststart", "poststop")])
+
+    def test_failing_hook(self):
+        self.bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}
+        self.refused(self.run_args("true"), "hooks.createRuntime[0]", "exit status 1")
+        self.bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]}
+        self.refused(self.run_args("true"), "hooks.createRuntime[0]", "longer than 1 s")
+        self.assertEqual(os.listdir(self.root), [])
+
+    # ---- bad input ----
+
+    def test_bad_documents(self):
+        for text, words in [("", ["config.json"]), ("[]", ["object"]), ("{", ["config.json"]), ('{"ociVersion": "9.0"}', ["ociVersion"]),
+                            ('{"ociVersion": "1.0.2", "root": {"path": "nosuch"}}', ["root.path", "No such file"]),
+                            ('{"ociVersion": "1.0.2", "root": {"path": "rootfs"}}', ["process"]),
+                            ('{"a": NaN}', ["line 1"]), ('{"a": "\x01"}', ["control character"]), ('{"a": "\\u0000"}', ["NUL"]),
+                            ('{"a": 99999999999999999999}', ["64 bits"]), ("[" * 100, ["levels"])]:
+            with open(os.path.join(self.bundle.path, "config.json"), "w") as f:
+                f.write(text)
+            self.refused(self.call("run", "c"), "config.json", *words)
+            self.assertFalse(os.path.exists(os.path.join(self.root, "c")))
+
+    def test_bad_fields(self):
+        good = json.dumps(self.bundle.config)
+        for path, value, words in [(("process", "args"), [], ["process.args"]), (("process", "args"), "sh", ["process.args", "array"]),
+                                   (("process", "cwd"), "etc", ["process.cwd"]), (("process", "user"), {"uid": -1}, ["process.user.uid"]),
+                                   (("process", "rlimits"), [{"type": "RLIMIT_X", "soft": 1, "hard": 1}], ["RLIMIT_X"]),
+                                   (("mounts",), [{"destination": "x"}], ["mounts[0].destination"]),
+                                   (("mounts",), [{"destination": "/x", "type": "nosuchfs"}], ["nosuchfs"]),
+                                   (("mounts",), [{"destination": "/x", "type": "bind", "source": "/nosuch"}], ["/nosuch"]),
+                                   (("linux", "cgroupsPath"), "/../../x", ["cgroupsPath"])]:
+            self.bundle.config = json.loads(good)
+            o = self.bundle.config
+            for key in path[:-1]:
+                o = o[key]
+            o[path[-1]] = value
+            self.bundle.write()
+            self.refused(self.call("run", "c"), *words)
+            self.assertEqual(os.listdir(self.root) if os.path.exists(self.root) else [], [])
+
+    def test_bad_names(self):
+        self.bundle.write()
+        for name in ("..", "a/b", "", "x" * 300, "a b"):
+            self.refused(self.call("run", name), "container id")
+
+    def test_unknown_container(self):
+        for command in (["state", "x"], ["start", "x"], ["kill", "x"], ["delete", "x"], ["pause", "x"], ["ps", "x"]):
+            self.refused(self.call(*command), "does not exist")
+
+    def test_mutual_exclusion(self):
+        """Two creates of one name: one of them has it."""
+        self.bundle.config["process"]["args"] = ["sleep", "100"]
+        self.bundle.write()
+        argv = [RUNTIME, "--root", self.root, "--platform", PLATFORM, "create", "--bundle", self.bundle.path, "c"]
+        ps = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(4)]
+        self.assertEqual(sorted(p.wait(60) for p in ps), [0, 1, 1, 1])
+
+    def test_killed_on_the_way(self):
+        """A create that is killed at any moment leaves nothing that delete --force does not clean."""
+        self.bundle.config["process"]["args"] = ["sleep", "100"]
+        self.bundle.write()
+        argv = [RUNTIME, "--root", self.root, "--platform", PLATFORM, "create", "--bundle", self.bundle.path, "c"]
+        for i in range(20):
+            p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(i / 1000)
+            p.send_signal(signal.SIGKILL)
+            p.wait()
+            self.ok("delete", "--force", "c")
+            self.assertEqual(os.listdir(self.root) if os.path.exists(self.root) else [], [])
+
+
+if __name__ == "__main__":
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--runtime", required=True)
+    p.add_argument("--platform", required=True)
+    args, rest = p.parse_known_args()
+    RUNTIME, PLATFORM = os.path.abspath(args.runtime), args.platform
+    unittest.main(argv=[sys.argv[0]] + rest, verbosity=1)
