@@ -199,14 +199,14 @@ static bool handle_stop(struct user_ctx *ctx, struct mm *mm, struct unit *unit, 
 }
 
 /* Bring the unit up to date and get this vCPU's stub; from then on this vCPU counts as running in it. */
-static struct stub *begin_user(struct unit *unit, struct mm *mm, struct vcpu *v)
+static struct stub *begin_user(struct unit *unit, struct mm *mm, struct vcpu *v, const struct user_ctx *ctx)
 {
 	struct stub *stub;
 
 	if (unlikely(unit->prefill))
 		unit_prefill(unit, mm);
 	spin_lock(&unit->lock);
-	stub = unit_get_stub(unit, v);
+	stub = unit_get_stub(unit, v, ctx);
 	if (stub && unlikely(unit->urgent) && unit->nops && !ops_run(unit, stub, v)) {
 		unit->dead = true;
 		stub = NULL;
@@ -254,7 +254,7 @@ void pt_enter_user(struct user_ctx *ctx, struct mm *mm)
 			trap_is(ctx, TRAP_INTERRUPT, 0, 0, 0);
 			return;
 		}
-		stub = begin_user(unit, mm, v);
+		stub = begin_user(unit, mm, v, ctx);
 		if (unlikely(!stub)) {
 			exception(ctx, X86_VEC_DF, 0);
 			return;

@@ -2,9 +2,10 @@
  * Inside the ptrace platform.
  *
  * Objects: a *unit* is one host process whose memory is an application address space; a *stub* is a thread of it, traced
- * by one vCPU thread, in which that vCPU runs whatever tasks have this address space. A unit that has not a stub for
- * every vCPU keeps one *spare* thread, untraced, asleep in the stub page: a vCPU that comes for the first time seizes it
- * and leaves a new spare behind. So no vCPU ever waits for another one.
+ * by one vCPU thread, in which that vCPU runs tasks that have this address space. A vCPU makes a second one when it meets
+ * a second task, so two threads that take turns there leave their registers where they are (4 us a switch). A unit that
+ * may get more stubs keeps one *spare* thread, untraced, asleep in the stub page: a vCPU that needs one seizes it and leaves
+ * a new spare behind. So no vCPU ever waits for another one.
  *
  * A unit's memory calls are gathered in its *ops page* and run in one go by a loop in the stub page. The ops page is
  * read-only for the unit; the application may see it and the stub page, and neither helps it: every system call that
@@ -36,7 +37,9 @@ struct stub {
 	bool regs_valid; /* `regs` is what the stub holds */
 	struct user_regs regs;
 	const struct user_ctx *fpu_owner; /* whose state its FPU holds, if that context agrees (fpu_cpu) */
+	u64 last_turn; /* vcpu.turns when it was chosen last */
 };
+#define STUBS_PER_VCPU 2u
 
 struct unit {
 	spinlock_t lock;
@@ -65,6 +68,7 @@ struct vcpu {
 	_Atomic u64 run; /* thread group << 32 | tid of the stub that runs; 0 none */
 	u64 last_place_tsc;
 	u64 last_nivcsw;
+	u64 turns;    /* stubs chosen so far */
 	u32 floating; /* round trips left in which the host may place us anew */
 	u64 retry_rip, retry_addr; /* the last fault that was filled */
 	u32 retries;
@@ -82,8 +86,8 @@ int seize_stub(s32 tid);
 /* unit.c */
 int units_init(const char **what);
 struct unit *unit_master(void);
-struct stub *unit_stub(struct unit *unit, u32 cpu);		      /* table entry */
-struct stub *unit_get_stub(struct unit *unit, struct vcpu *v);	      /* unit->lock held; NULL: it died */
+/* The vCPU's stub that has ctx's registers, or the best to load them into; ctx NULL: any. unit->lock held; NULL: it died. */
+struct stub *unit_get_stub(struct unit *unit, struct vcpu *v, const struct user_ctx *ctx);
 struct unit *unit_alloc(struct vcpu *v);			      /* clean; NULL: the host refuses another process */
 void unit_free(struct unit *unit);
 void unit_kill_all(void);

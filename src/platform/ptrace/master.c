@@ -150,7 +150,7 @@ static int master_take_locked(struct unit *unit, struct vcpu *v)
 
 	if (first)
 		unit->has_ops = true;
-	stub = unit_get_stub(unit, v);
+	stub = unit_get_stub(unit, v, NULL);
 	if (!stub)
 		return -ESRCH;
 	return first ? master_strip(unit, stub) : 0;

@@ -114,7 +114,7 @@ void pt_as_flush(struct mm *mm, u64 start, u64 end, int prot)
 	}
 	others = atomic_load(&unit->in_user) & ~(1ull << v->cpu);
 	if (others) {
-		struct stub *stub = unit_get_stub(unit, v);
+		struct stub *stub = unit_get_stub(unit, v, NULL);
 
 		if (!stub || !ops_run(unit, stub, v))
 			unit->dead = true;

@@ -12,7 +12,7 @@
 struct control *pt_control;
 int pt_control_fd = -1;
 static struct unit *units;
-static struct stub *stubs; /* [unit][vCPU] */
+static struct stub *stubs; /* [unit][vCPU][STUBS_PER_VCPU] */
 
 static struct {
 	spinlock_t lock;
@@ -34,7 +34,7 @@ int units_init(const char **what)
 	s64 ret;
 
 	units = reserve(MAX_UNITS * sizeof(struct unit));
-	stubs = reserve((u64)MAX_UNITS * pt_config.ncpus * sizeof(struct stub));
+	stubs = reserve((u64)MAX_UNITS * pt_config.ncpus * STUBS_PER_VCPU * sizeof(struct stub));
 	*what = "memory for the stub tables";
 	if (!units || !stubs)
 		return -ENOMEM;
@@ -61,9 +61,11 @@ struct unit *unit_master(void)
 {
 	return &units[0];
 }
-struct stub *unit_stub(struct unit *unit, u32 cpu)
+
+/* The first of the vCPU's stubs. */
+static struct stub *vcpu_stubs(struct unit *unit, u32 cpu)
 {
-	return &stubs[(u64)unit->index * pt_config.ncpus + cpu];
+	return &stubs[((u64)unit->index * pt_config.ncpus + cpu) * STUBS_PER_VCPU];
 }
 
 /* Become the tracer of a sleeping thread and stop it. */
@@ -108,10 +110,28 @@ static void mark_dead(struct unit *unit)
 	sys_call2(__NR_kill, unit->pid, SIGKILL);
 }
 
-struct stub *unit_get_stub(struct unit *unit, struct vcpu *v)
+/* At most one stub of a vCPU has a context for its owner: the one that has it is always taken. */
+static struct stub *choose_stub(struct stub *set, const struct user_ctx *ctx)
 {
-	struct stub *stub = unit_stub(unit, v->cpu);
+	struct stub *best = NULL;
 
+	for (u32 i = 0; i < STUBS_PER_VCPU; i++)
+		if (set[i].fpu_owner == ctx)
+			return &set[i];
+	for (u32 i = 0; i < STUBS_PER_VCPU; i++)
+		if (!best || (best->fpu_owner && (!set[i].fpu_owner || set[i].last_turn < best->last_turn)))
+			best = &set[i];
+	return best;
+}
+
+struct stub *unit_get_stub(struct unit *unit, struct vcpu *v, const struct user_ctx *ctx)
+{
+	struct stub *stub = vcpu_stubs(unit, v->cpu);
+
+	if (ctx) {
+		stub = choose_stub(stub, ctx);
+		stub->last_turn = ++v->turns;
+	}
 	if (unit->dead)
 		return NULL;
 	if (likely(stub->tid))
@@ -120,13 +140,13 @@ struct stub *unit_get_stub(struct unit *unit, struct vcpu *v)
 		mark_dead(unit);
 		return NULL;
 	}
-	*stub = (struct stub){ .tid = unit->spare, .pinned = -1 };
+	*stub = (struct stub){ .tid = unit->spare, .pinned = -1, .last_turn = stub->last_turn };
 	unit->spare = 0;
 	unit->nstubs++;
 	place_stub(v, stub);
 	/* The first thread makes the next spare, which costs a clone; only then is the unit open to other vCPUs. */
 	if ((!unit->has_ops && map_ops_page(unit, stub) < 0) ||
-	    (unit->nstubs < pt_config.ncpus && make_spare(unit, stub) < 0)) {
+	    (unit->nstubs < pt_config.ncpus * STUBS_PER_VCPU && make_spare(unit, stub) < 0)) {
 		mark_dead(unit);
 		return NULL;
 	}
@@ -141,7 +161,7 @@ static struct unit *pool_take(u32 cpu)
 	for (link = &pool.idle; *link; link = &(*link)->next) {
 		if (!best)
 			best = link;
-		if (unit_stub(*link, cpu)->tid) {
+		if (vcpu_stubs(*link, cpu)->tid) {
 			best = link;
 			break;
 		}
@@ -192,7 +212,7 @@ struct unit *unit_alloc(struct vcpu *v)
 	if (!unit)
 		return NULL;
 	spin_lock(&master->lock);
-	stub = unit_get_stub(master, v);
+	stub = unit_get_stub(master, v, NULL);
 	if (stub)
 		pid = stub_syscall(stub, __NR_clone, CLONE_UNIT, 0, 0, 0, 0, 0);
 	spin_unlock(&master->lock);
@@ -211,8 +231,8 @@ struct unit *unit_alloc(struct vcpu *v)
 static void unit_end(struct unit *unit)
 {
 	sys_call2(__NR_kill, unit->pid, SIGKILL);
-	for (u32 cpu = 0; cpu < pt_config.ncpus; cpu++) {
-		struct stub *stub = unit_stub(unit, cpu);
+	for (u32 i = 0; i < pt_config.ncpus * STUBS_PER_VCPU; i++) {
+		struct stub *stub = &vcpu_stubs(unit, 0)[i];
 
 		if (stub->tid && stub->tid != unit->pid)
 			sys_wait(stub->tid);
@@ -227,8 +247,8 @@ void unit_free(struct unit *unit)
 {
 	bool keep;
 
-	for (u32 cpu = 0; cpu < pt_config.ncpus; cpu++)
-		unit_stub(unit, cpu)->fpu_owner = NULL;
+	for (u32 i = 0; i < pt_config.ncpus * STUBS_PER_VCPU; i++)
+		vcpu_stubs(unit, 0)[i].fpu_owner = NULL;
 	unit->prefill = false;
 	ops_reset(unit);
 	spin_lock(&pool.lock);

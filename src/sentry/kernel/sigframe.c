@@ -233,7 +233,8 @@ int fpu_set_user_image(struct task *t, const void *image, u32 n)
 
 	if (err)
 		return err;
-	platform->fpu_save(&t->ctx);
+	if (n < xstate_bytes()) /* the rest stays */
+		platform->fpu_save(&t->ctx);
 	memcpy(fpu, image, MIN(n, xstate_bytes()));
 	*(u32 *)(fpu + 28) = mask;
 	platform->fpu_reload(&t->ctx);
@@ -269,7 +270,6 @@ static int restore_fpstate(struct task *t, u64 addr)
 	struct sw_bytes sw;
 
 	if (!addr) {
-		platform->fpu_save(&t->ctx);
 		platform->fpu_init(t->ctx.fpu);
 		platform->fpu_reload(&t->ctx);
 		return 0;
