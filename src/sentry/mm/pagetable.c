@@ -101,8 +101,10 @@ static void free_level(u64 *table, int level)
 
 	if (level > 0 && table_page(table)->index)
 		for (u32 i = 0; i < n; i++)
-			if (table[i] & PTE_P)
+			if (table[i] & PTE_P) {
 				free_level(entry_table(table[i]), level - 1);
+				WRITE_ONCE(table[i], 0);
+			}
 	table_free(table);
 }
 
