@@ -82,8 +82,6 @@ def check(case, runtime, platform, emulated, script):
     if host[0] == "timeout":
         return False, "the case itself times out on the host", host
     argv = [runtime, "do", "--platform=" + platform, "--cwd=/"]
-    if emulated:
-        argv.append("--cpus=1") # two vCPUs on an emulated ring 0 still corrupt memory: an open bug, see docs/architecture.md
     boxed = run(argv + ["/bin/sh", "-c", script], dict(env, T="/tmp/scratch"), timeout)
     if boxed[0] != host[0]:
         return False, f"status {boxed[0]}, on the host {host[0]}", boxed
