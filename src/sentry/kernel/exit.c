@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "fs/dev/tty.h"
+#include "sentry/kernel/coredump.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/ipc_sem.h"
 #include "sentry/kernel/pid_ns.h"
@@ -311,6 +312,8 @@ void do_exit(s32 code)
 
 	ptrace_event(PTRACE_EVENT_EXIT, (u64)code);
 	exit_signals(t);
+	if (unlikely(t->in_core))
+		coredump_wait(t);
 	t->exit_code = code;
 	if (is_init && READ_ONCE(t->proc->nthreads) == 1) /* the usual way: nothing needs to be taken down */
 		exit_sandbox(t->proc);

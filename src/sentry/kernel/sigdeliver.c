@@ -5,6 +5,7 @@
 #include <linux/errno.h>
 
 #include "base/log.h"
+#include "sentry/kernel/coredump.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/signal_internal.h"
 #include "sentry/kernel/task.h"
@@ -46,13 +47,14 @@ static bool being_killed(const struct task *t)
 	       sig_in(t->pending.set, SIGKILL);
 }
 
-static __noreturn void die(struct task *t, int sig)
+static __noreturn void die(struct task *t, int sig, const siginfo_t_k *info)
 {
 	if (t->proc->group_exec_task && t->proc->group_exec_task != t && !(t->proc->flags & PROC_GROUP_EXIT))
 		do_exit(SIGKILL); /* exec of another thread ends this one only */
-	if (sig_in(SIGSET_CORE, sig))
-		klog(LOG_INFO, "%s[%d]: killed by signal %d at %#lx (no core file: none is written in a sandbox)", t->comm,
-		     task_tid(t), sig, t->ctx.regs.rip);
+	if (sig_in(SIGSET_CORE, sig)) {
+		klog(LOG_INFO, "%s[%d]: killed by signal %d at %#lx", t->comm, task_tid(t), sig, t->ctx.regs.rip);
+		do_group_exit(coredump(t, sig, info));
+	}
 	do_group_exit(sig);
 }
 
@@ -105,7 +107,7 @@ bool get_signal(struct ksignal *ks)
 		if (being_killed(t)) {
 			t->pending.set &= ~sigmask_of(SIGKILL); /* taken: PTRACE_EVENT_EXIT may stop once more */
 			spin_unlock(&s->lock);
-			die(t, SIGKILL);
+			die(t, SIGKILL, NULL);
 		}
 		v = V_RELOCK;
 		if (group_work(t, s))
@@ -125,7 +127,7 @@ bool get_signal(struct ksignal *ks)
 	} while (v == V_NEXT || v == V_RELOCK);
 	spin_unlock(&s->lock);
 	if (v == V_FATAL)
-		die(t, ks->sig);
+		die(t, ks->sig, &ks->info);
 	return ks->sig != 0;
 }
 

@@ -428,6 +428,7 @@ void exit_signals(struct task *t)
 
 	spin_lock(&t->sighand->lock);
 	atomic_fetch_or(&t->flags, TIF_EXITING);
+	t->in_core = p->core_dumper && p->core_dumper != t;
 	if (p->nthreads > 1 && !(p->flags & PROC_GROUP_EXIT)) {
 		retarget_shared(t, ~t->blocked);
 		if ((t->jobctl & JOBCTL_STOP_PENDING) && participate_group_stop(t))

@@ -66,6 +66,7 @@ static void process_init_fields(struct process *p)
 	list_init(&p->posix_timers);
 	sigpending_init(&p->shared_pending);
 	waitq_init(&p->wait_child);
+	waitq_init(&p->core_wait);
 	mutex_init(&p->exec_lock);
 	p->dumpable = true;
 }

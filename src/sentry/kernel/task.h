@@ -135,6 +135,9 @@ struct process { /* a thread group */
 	bool dumpable;
 	bool did_exec, thp_disabled;
 	bool ns_ending; /* first of a pid namespace, waiting for the others to go: reaps all its children at once */
+	struct task *core_dumper; /* writes a core file; sighand->lock */
+	u32 core_missing;	  /* threads that it waits for; sighand->lock */
+	struct waitq core_wait;
 	u32 traced_dead; /* threads whose tracer has not waited for them: the process is not dead before; tasklist_lock */
 };
 enum { PROC_STOPPED = 1, PROC_CONTINUED = 2, PROC_GROUP_EXIT = 4, PROC_STOP_REPORTED = 8, PROC_CONT_REPORTED = 16,
@@ -227,6 +230,7 @@ struct task {
 	u64 mempolicy_nodes;
 	bool sched_reset_on_fork;
 	bool in_execve, memfault_nested;
+	bool in_core; /* its registers go into a core file: it waits for that */
 	bool files_shared; /* with another process: exec takes a copy */
 	struct list_head *evicting; /* inodes that this task is about to free: inode_put() */
 };

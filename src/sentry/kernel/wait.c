@@ -106,5 +106,5 @@ bool fatal_signal_pending(void)
 	struct task *t = current;
 
 	return signal_pending() && t->proc &&
-	       ((READ_ONCE(t->pending.set) & sigmask_of(9)) || (READ_ONCE(t->proc->flags) & PROC_GROUP_EXIT));
+	       ((READ_ONCE(t->pending.set) & sigmask_of(9)) || ((READ_ONCE(t->proc->flags) & PROC_GROUP_EXIT) && t->proc->core_dumper != t));
 }

@@ -132,7 +132,8 @@ struct vma *vma_find(struct mm *mm, u64 addr);	/* first with end > addr; lock he
 	for (vma = vma_first(mm); vma; vma = vma_next(vma))
 struct vma *vma_first(struct mm *mm);
 struct vma *vma_next(struct vma *vma);
-u64 vma_resident_pages(struct vma *vma); /* present in the page table; mm lock held */
+u64 vma_resident_pages(struct vma *vma);
+bool vma_was_written(struct vma *vma); /* a private mapping that has pages of its own; mm->lock held */ /* present in the page table; mm lock held */
 
 /* mmap(2) for the sentry's own callers: address or -errno. Takes mm->lock. prot PROT_*, flags MAP_*. */
 long mm_mmap(struct mm *mm, u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u64 off);
