@@ -76,8 +76,17 @@ struct user_ctx {
 	s32 fpu_cpu;	   /* which vCPU or stub holds it; -1 none (platform's field) */
 	bool single_step;  /* trap after one instruction */
 	bool regs_dirty;   /* the sentry changed registers beyond rax/rip (a hint: load everything) */
+	struct debug_regs *debug; /* hardware breakpoints of a tracer; NULL: none. Only where platform->debug_regs */
 	u64 syscall_rip;   /* rip of the SYSCALL instruction's end, set with TRAP_SYSCALL, for restarts */
 };
+
+/* As the CPU has them: breakpoints of user code by address. dr6 says which were met, and is gathered until it is cleared. */
+struct debug_regs {
+	u64 addr[4], dr6, dr7;
+};
+#define DR6_TRAPS 0xfull
+#define DR6_STEP 0x4000ull
+#define DR7_ENABLED 0xffull
 
 struct platform_ops {
 	const char *name; /* "kvm", "ptrace" */
@@ -86,6 +95,7 @@ struct platform_ops {
 	/* Pages of a file, cached ones, that are mapped around a fault and at the start of a new mapping. Faults are dear on
 	 * some platforms. A power of two up to FAULT_AROUND_MAX; the second may be 0. */
 	u32 fault_around, map_ahead;
+	bool debug_regs; /* user_ctx.debug is honoured */
 #define FAULT_AROUND_MAX 64u
 
 	/* --- address spaces. mm->as is the platform's. The mm lock is held by the caller unless noted. --- */

@@ -615,6 +615,79 @@ static void tracee_of_an_indifferent_parent(void)
 	close(p[1]);
 }
 
+/* ---- debug registers: u_debugreg of struct user ---- */
+
+#define DEBUGREG(i) (offsetof(struct user, u_debugreg) + 8 * (i))
+
+static volatile long watched, unwatched;
+static void __attribute__((noinline)) reached(void)
+{
+	unwatched++;
+	__asm__ volatile("");
+}
+
+static void body_watched(void)
+{
+	unwatched = 1;
+	watched = 5;
+	if (watched == 5)
+		reached();
+	_exit(watched == 5 && unwatched == 2 ? 0 : 1);
+}
+
+static long word_of(pid_t pid, volatile long *addr)
+{
+	long word = -1;
+
+	EQ(pt(PTRACE_PEEKDATA, pid, (long)addr, (long)&word), 0);
+	return word;
+}
+
+static void debug_registers(void)
+{
+	pid_t pid = traced_child(body_watched);
+	struct user_regs_struct regs;
+	unsigned long dr6 = 0;
+	siginfo_t info;
+	int status;
+
+	if (pt(PTRACE_POKEUSR, pid, DEBUGREG(0), (long)&watched) < 0) {
+		EQ(errno, EINVAL); /* a platform without */
+		finish(pid);
+		return;
+	}
+	FAILS(pt(PTRACE_POKEUSR, pid, DEBUGREG(4), 1), EIO);
+	FAILS(pt(PTRACE_POKEUSR, pid, DEBUGREG(0) + 1, 1), EIO);
+	FAILS(pt(PTRACE_POKEUSR, pid, DEBUGREG(7), 2u << 16 | 1), EINVAL);  /* of a port */
+	FAILS(pt(PTRACE_POKEUSR, pid, DEBUGREG(7), 12u << 16 | 1), EINVAL); /* an instruction, with a length */
+	EQ(pt(PTRACE_POKEUSR, pid, DEBUGREG(7), 9u << 16 | 1), 0);	      /* eight bytes, written */
+	EQ(pt(PTRACE_CONT, pid, 0, 0), 0);
+	EQ(waitpid(pid, &status, 0), pid);
+	EQ(status >> 8, SIGTRAP);
+	EQ(pt(PTRACE_GETSIGINFO, pid, 0, (long)&info), 0);
+	EQ(info.si_code, 4 /* TRAP_HWBKPT */);
+	EQ(pt(PTRACE_PEEKUSR, pid, DEBUGREG(6), (long)&dr6), 0);
+	EQ(dr6 & 15, 1);
+	EQ(word_of(pid, &watched), 5);
+	EQ(word_of(pid, &unwatched), 1);
+	EQ(pt(PTRACE_POKEUSR, pid, DEBUGREG(6), 0), 0);
+	EQ(pt(PTRACE_POKEUSR, pid, DEBUGREG(7), 0), 0);
+	EQ(pt(PTRACE_POKEUSR, pid, DEBUGREG(1), (long)reached), 0);
+	EQ(pt(PTRACE_POKEUSR, pid, DEBUGREG(7), 4), 0); /* before an instruction */
+	EQ(pt(PTRACE_CONT, pid, 0, 0), 0);
+	EQ(waitpid(pid, &status, 0), pid);
+	EQ(status >> 8, SIGTRAP);
+	EQ(pt(PTRACE_GETREGS, pid, 0, (long)&regs), 0);
+	EQ(regs.rip, (long)reached);
+	EQ(word_of(pid, &unwatched), 1);
+	EQ(pt(PTRACE_PEEKUSR, pid, DEBUGREG(6), (long)&dr6), 0);
+	EQ(dr6 & 15, 2);
+	EQ(pt(PTRACE_POKEUSR, pid, DEBUGREG(7), 0), 0);
+	EQ(pt(PTRACE_CONT, pid, 0, 0), 0);
+	EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -637,5 +710,6 @@ int main(int argc, char **argv)
 	RUN(rseq_configuration);
 	RUN(parent_without_leader);
 	RUN(tracee_of_an_indifferent_parent);
+	RUN(debug_registers);
 	DONE();
 }

@@ -8,6 +8,7 @@
 #define EFLAGS_TF 0x100u
 #define USER_CS 0x33
 #define USER_DS 0x2b
+#define USER_DEBUGREG 848u /* offset of u_debugreg in struct user */
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
 /* The stub's registers become the task's: nothing, one of them, or all. False: the stub died. */
@@ -40,6 +41,45 @@ static bool load_regs(struct stub *stub, struct user_ctx *ctx)
 	}
 	stub->regs_valid = true;
 	return true;
+}
+
+static bool poke_debug(struct stub *stub, u32 i, u64 val)
+{
+	return sys_ptrace(PTRACE_POKEUSR, stub->tid, USER_DEBUGREG + 8 * i, (void *)val) >= 0;
+}
+
+/* The stub's breakpoints become the task's: off while the addresses change. What the host refuses stays off. */
+static void load_debug(struct stub *stub, const struct user_ctx *ctx)
+{
+	static const struct debug_regs none;
+	const struct debug_regs *want = ctx->debug ? ctx->debug : &none;
+	struct debug_regs *have = &stub->debug;
+	bool same = have->dr7 == want->dr7;
+
+	for (u32 i = 0; i < 4; i++)
+		same &= have->addr[i] == want->addr[i];
+	if (likely(same))
+		return;
+	if (have->dr7)
+		poke_debug(stub, 7, 0);
+	for (u32 i = 0; i < 4; i++)
+		if (have->addr[i] != want->addr[i])
+			poke_debug(stub, i, want->addr[i]);
+	if (want->dr7)
+		poke_debug(stub, 7, want->dr7);
+	*have = *want;
+}
+
+/* A debug trap: which breakpoint it was. */
+static void save_debug(struct stub *stub, struct user_ctx *ctx)
+{
+	u64 dr6 = 0;
+
+	if (likely(!ctx->debug))
+		return;
+	if (sys_ptrace(PTRACE_PEEKUSR, stub->tid, USER_DEBUGREG + 8 * 6, &dr6) >= 0)
+		ctx->debug->dr6 |= dr6 & (DR6_TRAPS | DR6_STEP);
+	poke_debug(stub, 6, 0);
 }
 
 static bool save_regs(struct stub *stub, struct user_ctx *ctx)
@@ -152,6 +192,7 @@ static bool trap_signal(struct user_ctx *ctx, struct mm *mm, struct unit *unit, 
 	case SIGBUS:
 		return exception(ctx, info.code == BUS_ADRALN ? X86_VEC_AC : X86_VEC_SS, 0);
 	case SIGTRAP:
+		save_debug(stub, ctx);
 		return exception(ctx, info.code == SI_KERNEL ? X86_VEC_BP : X86_VEC_DB, 0);
 	case SIGFPE:
 		if (info.code == FPE_INTDIV || info.code == FPE_INTOVF)
@@ -266,6 +307,8 @@ void pt_enter_user(struct user_ctx *ctx, struct mm *mm)
 			exception(ctx, X86_VEC_DF, 0);
 			return;
 		}
+		if (unlikely(ctx->debug || stub->debug.dr7))
+			load_debug(stub, ctx);
 		ran = resume(unit, stub, v, ctx, &status);
 		end_user(unit, v);
 		if (ran && handle_stop(ctx, mm, unit, v, stub, status))

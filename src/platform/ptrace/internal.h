@@ -35,6 +35,7 @@ struct stub {
 	s32 tid; /* 0: not there */
 	s32 pinned; /* host CPU it is bound to; -1 none */
 	bool regs_valid; /* `regs` is what the stub holds */
+	struct debug_regs debug; /* what it holds; dr6 is not used */
 	struct user_regs regs;
 	const struct user_ctx *fpu_owner; /* whose state its FPU holds, if that context agrees (fpu_cpu) */
 	u64 last_turn; /* vcpu.turns when it was chosen last */

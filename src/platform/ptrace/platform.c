@@ -65,6 +65,7 @@ static struct platform_ops ptrace_ops = {
 	.name = "ptrace",
 	.fault_around = 64,
 	.map_ahead = 64,
+	.debug_regs = true,
 	.as_create = pt_as_create,
 	.as_fork = pt_as_fork,
 	.as_destroy = pt_as_destroy,

@@ -85,6 +85,14 @@ static s32 fp_exception_code(struct task *t, u32 vector)
 	return fpe_code(mxcsr & ~(mxcsr >> 7) & 0x3f);
 }
 
+/* A step and a breakpoint can end at the same place: then it is a step, and DR6 tells both. */
+static s32 debug_trap_code(const struct user_ctx *ctx)
+{
+	if (ctx->debug && ctx->debug->dr6 & DR6_TRAPS && !(ctx->debug->dr6 & DR6_STEP))
+		return TRAP_HWBKPT;
+	return ctx->single_step ? TRAP_TRACE : TRAP_HWBKPT;
+}
+
 static void serve_exception(struct task *t)
 {
 	const struct trap *trap = &t->ctx.trap;
@@ -95,7 +103,7 @@ static void serve_exception(struct task *t)
 		force_signal(SIGFPE, FPE_INTDIV, rip);
 		break;
 	case X86_VEC_DB:
-		force_signal(SIGTRAP, t->ctx.single_step ? TRAP_TRACE : TRAP_HWBKPT, rip);
+		force_signal(SIGTRAP, debug_trap_code(&t->ctx), rip);
 		break;
 	case X86_VEC_BP:
 		force_signal(SIGTRAP, SI_KERNEL, 0);

@@ -454,6 +454,7 @@ static void reset_attributes(struct task *t, const struct binprm *b)
 {
 	struct process *p = t->proc;
 
+	ptrace_clear_debug(t);
 	t->altstack = (struct sigaltstack_val){ .flags = SS_DISABLE };
 	t->robust_list = 0;
 	t->restart.fn = NULL;

@@ -49,6 +49,9 @@ bool ptrace_delays_exit(struct task *t);
 /* A process that nobody will wait for goes onto `dead`, for put_dead(). */
 void ptrace_release_zombie(struct task *t, struct list_head *dead);
 
+/* The hardware breakpoints of a tracer go: exec. */
+void ptrace_clear_debug(struct task *t);
+
 /* ---- system calls: entry.c, when TIF_SYSCALL_TRACE or TIF_SYSEMU is set ---- */
 /* Report the entry. False: do not run the call. */
 bool ptrace_syscall_enter(struct task *t);

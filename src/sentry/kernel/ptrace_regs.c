@@ -3,6 +3,7 @@
 #include <linux/errno.h>
 
 #include "base/string.h"
+#include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/ptrace_internal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -48,11 +49,77 @@ static long set_reg(struct task *t, u64 off, u64 val)
 	return 0;
 }
 
+/* ---- debug registers ---- */
+
+#define DR7_RESERVED 0xffffffff0000fc00ull
+
+static u64 get_debug(const struct task *t, u32 i)
+{
+	const struct debug_regs *d = t->ctx.debug;
+
+	if (!d || i == 4 || i == 5)
+		return 0;
+	return i < 4 ? d->addr[i] : i == 6 ? d->dr6 : d->dr7;
+}
+
+/* Each that is enabled: of a kind for user code, with a length that its address is aligned to. */
+static bool dr7_valid(const struct debug_regs *d, u64 dr7)
+{
+	static const u8 lengths[4] = { 1, 2, 8, 4 };
+
+	for (u32 i = 0; i < 4; i++) {
+		u32 kind = dr7 >> (16 + 4 * i) & 3, len = lengths[dr7 >> (18 + 4 * i) & 3];
+
+		if (!(dr7 >> (2 * i) & 3))
+			continue;
+		if (kind == 2 /* ports */ || (kind == 0 && len != 1) || d->addr[i] & (len - 1) || d->addr[i] >= TASK_SIZE_MAX)
+			return false;
+	}
+	return true;
+}
+
+static long set_debug(struct task *t, u32 i, u64 val)
+{
+	struct debug_regs *d = t->ctx.debug;
+
+	if (i == 4 || i == 5)
+		return -EIO;
+	if (!platform->debug_regs)
+		return val ? -EINVAL : 0;
+	if (!d && val) {
+		d = kzalloc(sizeof(*d));
+		if (!d)
+			return -ENOMEM;
+		t->ctx.debug = d;
+	}
+	if (!d)
+		return 0;
+	if (i < 4) {
+		if (val >= TASK_SIZE_MAX)
+			return -EINVAL;
+		d->addr[i] = val;
+	} else if (i == 6) {
+		d->dr6 = val;
+	} else {
+		val &= ~DR7_RESERVED;
+		if (!dr7_valid(d, val))
+			return -EINVAL;
+		d->dr7 = val;
+	}
+	return 0;
+}
+
+void ptrace_clear_debug(struct task *t)
+{
+	kfree(t->ctx.debug);
+	t->ctx.debug = NULL;
+}
+
 long ptrace_peek_user(struct task *t, u64 off, u64 *val)
 {
 	if ((off & 7) || off >= USER_STRUCT_SIZE)
 		return -EIO;
-	*val = off < sizeof(struct user_regs) ? get_reg(t, off) : 0;
+	*val = off < sizeof(struct user_regs) ? get_reg(t, off) : off >= USER_DEBUGREG ? get_debug(t, (u32)(off - USER_DEBUGREG) / 8) : 0;
 	return 0;
 }
 
@@ -62,8 +129,7 @@ long ptrace_poke_user(struct task *t, u64 off, u64 val)
 		return -EIO;
 	if (off < sizeof(struct user_regs))
 		return set_reg(t, off, val);
-	/* Debug registers: none to give; clearing them is what they are already. */
-	return off >= USER_DEBUGREG && val ? -EINVAL : 0;
+	return off >= USER_DEBUGREG ? set_debug(t, (u32)(off - USER_DEBUGREG) / 8, val) : 0;
 }
 
 /* ---- all of them ---- */

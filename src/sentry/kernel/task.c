@@ -183,6 +183,7 @@ static void task_free(struct task *t)
 		cred_put(t->cred);
 	seccomp_exit(t);
 	nsproxy_put(t->ns);
+	kfree(t->ctx.debug);
 	pid_put(t->pid);
 	process_put(t->proc);
 	kmem_cache_free(task_cache, t);
