@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/capability.h>
@@ -61,6 +62,7 @@ int lockdown_begin(int *keep, u32 n, const char **what)
 
 int lockdown_identity(const struct isolation *iso, int go, bool nobody, const char **what)
 {
+	struct pollfd alive = { .fd = go };
 	char byte;
 	ssize_t n;
 
@@ -70,7 +72,6 @@ int lockdown_identity(const struct isolation *iso, int go, bool nobody, const ch
 	*what = "waiting for the id maps";
 	if (n != 1)
 		return n < 0 ? -errno : -EPIPE;
-	close(go);
 	if (nobody && iso->become_nobody) {
 		*what = "becoming nobody";
 		/* EINVAL: a namespace that does not know nobody; the process stays what it is there, without capabilities. */
@@ -82,6 +83,11 @@ int lockdown_identity(const struct isolation *iso, int go, bool nobody, const ch
 		prctl(PR_SET_DUMPABLE, 1);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	}
+	/* The command keeps its end as long as it lives. If it died before the signal was asked for, none will come. */
+	*what = "looking for the command";
+	if (poll(&alive, 1, 0) < 0 || (alive.revents & POLLHUP))
+		return -EPIPE;
+	close(go);
 	return 0;
 }
 

@@ -330,13 +330,25 @@ class Processes(unittest.TestCase):
             self.assertFalse(os.path.exists(f"/proc/{gofer}"))
 
     def test_command_dies(self):
-        s = Running()
-        fds = [os.pidfd_open(s.process(name)) for name in ("sandbox", "gofer")]
-        s.p.kill()
-        s.p.communicate()
-        for fd in fds:
-            self.assertTrue(select.select([fd], [], [], WAIT)[0])
-            os.close(fd)
+        for script in "while :; do sleep 1000; done", "(while :; do :; done) & while :; do :; done":
+            s = Running("echo ready; " + script)
+            sandbox = s.process("sandbox")
+            fds = [os.pidfd_open(pid) for pid in (sandbox, s.process("gofer"), *children(sandbox))]
+            s.p.kill()
+            s.p.communicate()
+            for fd in fds:
+                self.assertTrue(select.select([fd], [], [], WAIT)[0])
+                os.close(fd)
+
+    def test_command_dies_early(self):
+        for ms in range(0, 40, 2):
+            p = subprocess.Popen(command("/bin/sh", "-c", "while :; do sleep 1000; done"), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/")
+            try:
+                p.wait(ms / 1000)
+            except subprocess.TimeoutExpired:
+                p.kill()
+            p.communicate(timeout=WAIT) # until nobody has the pipes
 
     def test_lock_down(self):
         with Running() as s:
