@@ -15,6 +15,7 @@ static const struct command commands[] = {
 	{ "run", "make a container from an OCI bundle and run it", cmd_run },
 	{ "create", "make a container from an OCI bundle", cmd_create },
 	{ "start", "run the program of a created container", cmd_start },
+	{ "exec", "start a further program in a container", cmd_exec },
 	{ "state", "print the state of a container", cmd_state },
 	{ "kill", "send a signal to a container", cmd_kill },
 	{ "delete", "forget a stopped container", cmd_delete },

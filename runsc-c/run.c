@@ -16,6 +16,7 @@
 #include "command.h"
 #include "host/exit.h"
 #include "host/spawn.h"
+#include "relay.h"
 #include "standard_files.h"
 
 struct process {
@@ -28,6 +29,7 @@ struct run {
 	int control;
 	int signals;
 	bool contained;
+	struct relay relay;
 	bool have_report;
 	struct sandbox_report report;
 };
@@ -73,7 +75,7 @@ static void forward(struct run *r)
 	struct signalfd_siginfo info;
 
 	while (read(r->signals, &info, sizeof(info)) == sizeof(info)) {
-		struct sandbox_signal msg = { info.ssi_signo, r->contained && info.ssi_code != SI_KERNEL };
+		struct control_msg msg = { CONTROL_SIGNAL, info.ssi_signo, .terminal = !r->contained || info.ssi_code == SI_KERNEL };
 
 		if (info.ssi_signo != SIGCHLD)
 			send(r->control, &msg, sizeof(msg), MSG_NOSIGNAL);
@@ -82,10 +84,16 @@ static void forward(struct run *r)
 
 static void take_report(struct run *r)
 {
-	ssize_t n = recv(r->control, &r->report, sizeof(r->report), MSG_DONTWAIT);
+	struct sandbox_report report;
 
-	if (n == sizeof(r->report))
+	while (!r->have_report && recv(r->control, &report, sizeof(report), MSG_DONTWAIT) == sizeof(report)) {
+		if (report.kind == REPORT_SPAWN) {
+			relay_report(&r->relay, &report);
+			continue;
+		}
+		r->report = report;
 		r->have_report = true;
+	}
 }
 
 /* A gofer that ends in order does so because the sandbox is gone, even if it is reaped first. */
@@ -143,15 +151,18 @@ static int outcome(const struct run *r, const struct process *dead)
 
 static void watch(struct run *r)
 {
-	struct pollfd fds[] = { { .fd = r->signals, .events = POLLIN }, { .fd = r->control, .events = POLLIN } };
+	struct pollfd fds[2 + RELAY_POLLS] = { { .fd = r->signals, .events = POLLIN }, { .fd = r->control, .events = POLLIN } };
 
 	while (!r->have_report && r->sandbox.pid && r->gofer.pid) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		u32 n = relay_polls(&r->relay, fds + 2);
+
+		if (poll(fds, 2 + n, -1) < 0 && errno != EINTR)
 			break;
 		if (fds[1].revents & POLLIN)
 			take_report(r);
 		if (fds[1].revents & (POLLHUP | POLLERR))
 			fds[1].fd = -1;
+		relay_serve(&r->relay, fds + 2, n);
 		forward(r);
 		reap(&r->sandbox);
 		reap(&r->gofer);
@@ -236,6 +247,7 @@ int run_sandbox(const struct sandbox_config *cfg)
 	if (!status) {
 		close_child_ends(&l, cfg->ncpus);
 		r.control = l.control[0];
+		relay_init(&r.relay, cfg->listener, r.control);
 		watch(&r);
 		dead = first_dead(&r);
 	}

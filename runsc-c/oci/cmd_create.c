@@ -223,32 +223,6 @@ int cmd_start(int argc, char **argv)
 	return err ? err : start(&c);
 }
 
-/* ---- run ---- */
-
-static sigset_t block_all(void)
-{
-	sigset_t set;
-
-	sigfillset(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return set;
-}
-
-/* Pass signals on until it ends; its status as a shell has it. */
-static int wait_for(pid_t pid)
-{
-	sigset_t set = block_all();
-	siginfo_t info;
-	int status;
-
-	for (;;) {
-		if (waitpid(pid, &status, WNOHANG) == pid)
-			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-		if (sigwaitinfo(&set, &info) > 0 && info.si_signo != SIGCHLD)
-			kill(pid, info.si_signo);
-	}
-}
-
 int cmd_run(int argc, char **argv)
 {
 	static struct container c;
@@ -258,14 +232,14 @@ int cmd_run(int argc, char **argv)
 
 	if (err)
 		return err < 0 ? 0 : err;
-	block_all(); /* before there is a child whose end could be missed */
+	block_all_signals(); /* before there is a child whose end could be missed */
 	err = create(&c, id, &o, !o.detach);
 	if (!err)
 		err = start(&c);
 	if (err || o.detach)
 		return err;
 	container_close(&c);
-	status = wait_for(c.pid);
+	status = wait_as_shell(c.pid);
 	if (!o.keep) {
 		cgroup_remove(&c);
 		hooks_run(c.hooks, "poststop", &c, STATUS_STOPPED);

@@ -79,7 +79,7 @@ void container_close(struct container *c)
 
 int container_remove(struct container *c)
 {
-	static const char *const files[] = { "state.json", "start.fifo", "lock" };
+	static const char *const files[] = { "control.sock", "state.json", "start.fifo", "lock" };
 	char path[4200];
 
 	for (u32 i = 0; i < ARRAY_SIZE(files); i++) {

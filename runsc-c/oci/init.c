@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -32,6 +33,29 @@
 #include "standard_files.h"
 
 static int ready_fd;
+
+sigset_t block_all_signals(void)
+{
+	sigset_t set;
+
+	sigfillset(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return set;
+}
+
+int wait_as_shell(pid_t pid)
+{
+	sigset_t set = block_all_signals();
+	siginfo_t info;
+	int status;
+
+	for (;;) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+		if (sigwaitinfo(&set, &info) > 0 && info.si_signo != SIGCHLD)
+			kill(pid, info.si_signo);
+	}
+}
 
 /* The reason goes to whoever creates the container. */
 static __noreturn __printf(1, 2) void give_up(const char *fmt, ...)
@@ -74,19 +98,19 @@ static void send_master(const char *path, int master)
 	close(fd);
 }
 
-static void take_terminal(const struct init_request *req)
+void init_take_terminal(const char *socket_path, const struct spec_process *p, int ready)
 {
-	const struct spec_process *p = &req->spec->process;
 	struct winsize size = { .ws_row = (unsigned short)p->rows, .ws_col = (unsigned short)p->columns };
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave = -1, unlock = 0;
 
+	ready_fd = ready;
 	if (master >= 0 && !ioctl(master, TIOCSPTLCK, &unlock))
 		slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
 		give_up("a terminal for the container: %s", strerror(errno));
 	if (size.ws_row || size.ws_col)
 		ioctl(slave, TIOCSWINSZ, &size);
-	send_master(req->console_socket, master);
+	send_master(socket_path, master);
 	for (int fd = 0; fd < 3; fd++)
 		dup2(slave, fd);
 	close(slave);
@@ -267,6 +291,19 @@ static void check_program(const struct spec *spec)
 	close(root);
 }
 
+/* Where exec finds us (relay.h). */
+static int listen_for_exec(const struct container *c)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int dir = open(c->dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/control.sock", dir); /* the folder's own path may be too long */
+	if (dir < 0 || fd < 0 || bind(fd, (void *)&a, sizeof(a)) < 0 || listen(fd, 64) < 0)
+		give_up("%s/control.sock: %s", c->dir, strerror(errno));
+	close(dir);
+	return fd;
+}
+
 /* The byte that start waits for; the FIFO is gone before it. */
 static void wait_for_start(const struct container *c)
 {
@@ -296,12 +333,13 @@ static __noreturn void init_main(const struct init_request *req, int go)
 	if (read(go, &byte, 1) != 1)
 		_exit(1);
 	if (req->spec->process.terminal && !req->keep_terminal)
-		take_terminal(req);
+		init_take_terminal(req->console_socket, &req->spec->process, ready_fd);
 	check_program(req->spec);
 	if (choose_platform(oci_options.platform, &platform))
 		give_up("platform %s: not usable here; \"runsc-c platforms\" says why", oci_options.platform);
 	fill_config(&cfg, req);
 	cfg.platform = platform;
+	cfg.listener = listen_for_exec(req->container);
 	wait_for_start(req->container);
 	if (chdir("/") < 0)
 		_exit(1);

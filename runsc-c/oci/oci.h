@@ -2,6 +2,7 @@
 #ifndef RUNSC_C_OCI_OCI_H
 #define RUNSC_C_OCI_OCI_H
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include "oci/spec.h"
@@ -84,12 +85,19 @@ struct init_request {
 pid_t init_spawn(const struct init_request *req, int *go, int *ready);
 /* Wait until it is ready. 0 or a status with its error printed. */
 int init_wait_ready(int ready);
+/* A new terminal: its master goes to the socket, its slave becomes the standard files and the controlling terminal. A failure is
+ * written to `ready`, and the process ends. */
+void init_take_terminal(const char *socket_path, const struct spec_process *p, int ready);
+/* Wait for a child and pass all signals on to it; its status as a shell has it. Block them before the child is made. */
+int wait_as_shell(pid_t pid);
+sigset_t block_all_signals(void);
 /* Let it start. 0 or a status. */
 int init_start(const struct container *c);
 
 /* ---- commands ---- */
 int cmd_create(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_exec(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_kill(int argc, char **argv);
 int cmd_delete(int argc, char **argv);

@@ -107,28 +107,35 @@ static enum hc_stdio_kind stdio_kind(int fd, mode_t mode)
 	return isatty(fd) ? STDIO_TTY : STDIO_CHAR;
 }
 
+enum handle_kind stdio_handle_kind(enum hc_stdio_kind kind)
+{
+	return kind == STDIO_FILE ? HANDLE_FILE : kind == STDIO_TTY ? HANDLE_TTY : HANDLE_STREAM;
+}
+
+void stdio_describe(struct hc_stdio *s, int fd, bool own_nonblock)
+{
+	struct stat st;
+
+	*s = (struct hc_stdio){ .handle = HC_NO_HANDLE, .kind = STDIO_CLOSED };
+	if (fstat(fd, &st) < 0)
+		return;
+	s->kind = stdio_kind(fd, st.st_mode);
+	s->mode = st.st_mode;
+	s->flags = (u32)fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND | O_NONBLOCK);
+	if (own_nonblock) /* set by us */
+		s->flags &= ~(u32)O_NONBLOCK;
+}
+
 static void fill_stdio(struct boot_params *bp, const struct sandbox_config *cfg, int fd)
 {
-	static const enum handle_kind kinds[] = {
-		[STDIO_FILE] = HANDLE_FILE, [STDIO_PIPE] = HANDLE_STREAM, [STDIO_TTY] = HANDLE_TTY,
-		[STDIO_SOCKET] = HANDLE_STREAM, [STDIO_CHAR] = HANDLE_STREAM,
-	};
-	struct stat st;
-	s64 h;
+	struct hc_stdio *s = &bp->stdio[fd];
+	s64 h = -EBADF;
 
-	bp->stdio[fd] = HC_NO_HANDLE;
-	bp->stdio_kind[fd] = STDIO_CLOSED;
-	if (cfg->stdio_closed[fd] || fstat(fd, &st) < 0)
-		return;
-	bp->stdio_kind[fd] = stdio_kind(fd, st.st_mode);
-	h = handle_add(fd, kinds[bp->stdio_kind[fd]], cfg->stdio_nonblock[fd]);
-	if (h < 0)
-		return;
-	bp->stdio[fd] = (hc_handle)h;
-	bp->stdio_mode[fd] = st.st_mode;
-	bp->stdio_flags[fd] = (u32)fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND | O_NONBLOCK);
-	if (cfg->stdio_nonblock[fd]) /* set by us */
-		bp->stdio_flags[fd] &= ~(u32)O_NONBLOCK;
+	stdio_describe(s, cfg->stdio_closed[fd] ? -1 : fd, cfg->stdio_nonblock[fd]);
+	if (s->kind != STDIO_CLOSED)
+		h = handle_add(fd, stdio_handle_kind(s->kind), cfg->stdio_nonblock[fd]);
+	if (h >= 0)
+		s->handle = (hc_handle)h;
 }
 
 /* The text behind "name :" of the first CPU in /proc/cpuinfo. */

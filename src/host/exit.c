@@ -153,10 +153,17 @@ static void claim_the_end(void)
 
 static __noreturn void report_and_leave(u32 kind, u32 value)
 {
-	struct sandbox_report report = { kind, value };
+	struct sandbox_report report = { .kind = kind, .value = value };
 
 	send(control, &report, sizeof(report), MSG_NOSIGNAL);
 	_exit(kind == REPORT_EXITED ? (int)value : 125);
+}
+
+void host_say_spawn(u32 id, u32 state, u32 value)
+{
+	struct sandbox_report report = { REPORT_SPAWN, value, id, state };
+
+	send(control, &report, sizeof(report), MSG_NOSIGNAL);
 }
 
 void host_exit(const struct hc_exit *req, const char *stats)

@@ -6,20 +6,25 @@
 
 #include "hostcall.h"
 
-/* Sandbox -> command, once, over the control socket; then the sandbox process ends. */
+/* Sandbox -> command over the control socket; after one of the first three the sandbox process ends. */
 enum report_kind {
 	REPORT_EXITED,	 /* value: status */
 	REPORT_SIGNALED, /* value: signal */
 	REPORT_PANIC,	 /* the sentry or the host side gave up; a line has been printed */
+	REPORT_SPAWN,	 /* of program `id`: state and value as in hc_spawn_say */
 };
 struct sandbox_report {
 	u32 kind;
 	u32 value;
+	u32 id, state; /* REPORT_SPAWN */
 };
 /* Command -> sandbox. */
-struct sandbox_signal {
+enum control_kind { CONTROL_SIGNAL, CONTROL_SPAWN /* a struct hc_spawn follows; three descriptors come with it */, CONTROL_SPAWN_SIGNAL };
+struct control_msg {
+	u32 kind;
 	u32 signal;
-	u32 to_init; /* for process 1, whoever has the terminal */
+	u32 id;	      /* of the program, chosen by the command */
+	u32 terminal; /* the signal is the terminal's: for the foreground job */
 };
 
 /* Before the lock-down. log_fd: --debug-log, or -1. `counters` prints the platform's rows of --stats. */
@@ -30,6 +35,9 @@ void host_log_untrusted(const char *text, size_t len);
 void host_log(const char *fmt, ...) __printf(1, 2);
 /* A row of --stats. */
 void host_stat(const char *name, u64 value);
+
+/* What became of a program that was started from outside. */
+void host_say_spawn(u32 id, u32 state, u32 value);
 
 /* The end. stats: text of the sentry's in sandbox memory, or NULL; req->stats_len bytes. */
 __noreturn void host_exit(const struct hc_exit *req, const char *stats);

@@ -143,6 +143,8 @@ static const struct {
 	[HC_RANDOM] = { "random", sizeof(struct hc_mem), serve_random },
 	[HC_TTY_IOCTL] = { "tty_ioctl", sizeof(struct hc_tty), serve_tty },
 	[HC_CLOCK] = { "clock", 0, serve_clock },
+	[HC_SPAWN_TAKE] = { "spawn_take", sizeof(struct hc_spawn_take), serve_spawn_take },
+	[HC_SPAWN_SAY] = { "spawn_say", sizeof(struct hc_spawn_say), serve_spawn_say },
 	[HC_FPU_GET] = { "fpu_get", 0, NULL },
 	[HC_FPU_SET] = { "fpu_set", 0, NULL },
 };

@@ -94,16 +94,59 @@ static void prepare_ptrace(const struct sandbox_config *cfg)
 	host_set_platform_kick(ptrace_kick_vcpu);
 }
 
-/* A signal that the command got and passes on. */
+/* The descriptors that came with a message; false: not exactly three. Others are closed. */
+static bool take_descriptors(struct msghdr *msg, int *fds)
+{
+	u32 n = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		u32 here = (u32)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+
+		for (u32 i = 0; i < here && c->cmsg_type == SCM_RIGHTS; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (n < 3)
+				fds[n++] = fd;
+			else
+				close(fd);
+		}
+	}
+	if (n == 3)
+		return true;
+	while (n)
+		close(fds[--n]);
+	return false;
+}
+
+/* What the command says: signals that it got and passes on, programs to start. */
 static void on_control(void)
 {
-	struct sandbox_signal msg;
-	ssize_t n = recv(control_fd, &msg, sizeof(msg), MSG_DONTWAIT);
+	static _Alignas(8) char buf[sizeof(struct control_msg) + SPAWN_MAX];
+	const struct control_msg *m = (const struct control_msg *)buf;
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(3 * sizeof(int))];
+	} control;
+	struct iovec iov = { buf, sizeof(buf) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(control_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	int fds[3];
+	bool have;
 
 	if (n == 0) /* the command is gone */
 		_exit(125);
-	if (n == sizeof(msg))
-		events_push(msg.signal == SIGWINCH ? HC_EV_WINCH : HC_EV_SIGNAL, msg.to_init, (s64)msg.signal);
+	if (n < (ssize_t)sizeof(*m))
+		return;
+	have = take_descriptors(&msg, fds);
+	if (m->kind == CONTROL_SPAWN && have)
+		spawn_arrived(m->id, m + 1, (size_t)n - sizeof(*m), fds);
+	else if (m->kind == CONTROL_SPAWN)
+		host_say_spawn(m->id, SPAWN_FAILED, EBADF);
+	else if (m->kind == CONTROL_SPAWN_SIGNAL)
+		events_push(HC_EV_SPAWN_SIGNAL, m->id | (u64)(m->terminal != 0) << 32, (s64)m->signal);
+	else
+		events_push(m->signal == SIGWINCH ? HC_EV_WINCH : HC_EV_SIGNAL, !m->terminal, (s64)m->signal);
 }
 
 static void grow_descriptor_table(void)

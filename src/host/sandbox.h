@@ -6,6 +6,7 @@
 #define HOST_SANDBOX_H
 
 #include "host/clock.h"
+#include "host/handle.h"
 #include "hostcall.h"
 
 enum sandbox_platform { SANDBOX_PTRACE, SANDBOX_KVM };
@@ -46,6 +47,7 @@ struct sandbox_config {
 	u64 (*rlimits)[2]; /* RLIMIT_*: soft, hard; NULL: this process' */
 	bool strace, stats, no_uring;
 	int log_fd;	/* --debug-log, or -1 */
+	int listener;	/* socket for those who start further programs, or -1 (the command's process alone has it) */
 	u32 umask, uid, gid;
 	bool stdio_closed[3]; /* the command was started without it */
 	bool stdio_nonblock[3]; /* an open file of our own, with O_NONBLOCK */
@@ -64,6 +66,9 @@ __noreturn void sandbox_main(const struct sandbox_config *cfg, const struct isol
 			     const int *channels);
 __noreturn void gofer_main(const struct sandbox_config *cfg, const struct isolation *iso, int go, const int *channels);
 
+/* What a standard file is, without a handle for it. own_nonblock: O_NONBLOCK was set by us. */
+void stdio_describe(struct hc_stdio *s, int fd, bool own_nonblock);
+enum handle_kind stdio_handle_kind(enum hc_stdio_kind kind);
 /* Add a tree (its number, or -1 when there are too many) and a mount (false likewise). */
 s32 sandbox_add_tree(struct sandbox_config *cfg, const char *path, bool readonly);
 bool sandbox_add_mount(struct sandbox_config *cfg, const struct sandbox_mount *m);

@@ -17,6 +17,12 @@ s64 serve_close(u32 cpu, void *req);
 /* serve_gofer.c */
 s64 serve_gofer(u32 cpu, void *req);
 void serve_gofer_channel(u32 cpu, int fd); /* before the vCPU starts */
+/* serve_spawn.c */
+s64 serve_spawn_take(u32 cpu, void *req);
+s64 serve_spawn_say(u32 cpu, void *req);
+/* A request of the command for program `id`, with its three standard files, which are taken over. */
+void spawn_arrived(u32 id, const void *request, size_t len, const int *fds);
+
 /* serve_tty.c */
 s64 serve_tty(u32 cpu, void *req);
 

@@ -40,6 +40,8 @@ enum hostcall_nr {
 	HC_CLOCK,	/* no request: refresh the clock page now */
 	HC_FPU_GET,	/* struct hc_mem (KVM with emulated ring 0): XSAVE area of the calling vCPU */
 	HC_FPU_SET,	/* struct hc_mem */
+	HC_SPAWN_TAKE,	/* struct hc_spawn_take: a part of the request that HC_EV_SPAWN told of */
+	HC_SPAWN_SAY,	/* struct hc_spawn_say: what became of it */
 	HC_NR
 };
 
@@ -123,6 +125,41 @@ struct hc_tty {
 	u8 data[64]; /* struct termios (kernel's, 36 bytes) or struct winsize, in or out */
 };
 
+/* A standard file of a program: a handle and what the host says of it. */
+enum hc_stdio_kind { STDIO_CLOSED, STDIO_FILE, STDIO_PIPE, STDIO_TTY, STDIO_SOCKET, STDIO_CHAR };
+struct hc_stdio {
+	hc_handle handle; /* HC_NO_HANDLE: closed */
+	u32 kind;	  /* enum hc_stdio_kind */
+	u32 flags;	  /* O_ACCMODE and O_NONBLOCK, O_APPEND as found */
+	u32 mode;	  /* st_mode */
+};
+
+/* A further program, started from outside in a running sandbox. `data`: groups (u32), then NUL-terminated strings: the working
+ * directory, arguments, environment. */
+#define SPAWN_MAX (128u << 10) /* bytes of a whole request */
+struct hc_spawn {
+	u32 uid, gid, umask;
+	u32 no_new_privs;
+	u32 ngroups, argc, envc;
+	u32 pad;
+	u64 caps[5]; /* as in boot_params */
+	u64 rlimits[16][2];
+	struct hc_stdio stdio[3];
+	u8 data[];
+};
+struct hc_spawn_take {
+	u32 id;
+	u32 pad;
+	u64 off, len; /* sandbox memory; len: the request's whole length */
+};
+enum hc_spawn_state { SPAWN_STARTED, SPAWN_FAILED /* value: errno */, SPAWN_EXITED /* value: status */, SPAWN_SIGNALED /* value: signal */ };
+struct hc_spawn_say {
+	u32 id;
+	u32 state; /* enum hc_spawn_state */
+	u32 value;
+	u32 pad;
+};
+
 /*
  * Every request is passed by pointer; under KVM the platform glue copies it to and from the comm page.
  * `len` is sizeof(*req). May block the vCPU for calls that say so. Defined by the platform glue.
@@ -134,7 +171,9 @@ s64 hostcall(u32 nr, void *req, size_t len);
 /* Completions and asynchronous happenings. Producer: the host's event thread. Consumer: any vCPU under one lock.
  * The producer never has more than HC_RING_SIZE events outstanding (HC_SUBMIT gives -EBUSY before that). */
 #define HC_RING_SIZE 4096
-enum hc_event_kind { HC_EV_COMPLETION, HC_EV_SIGNAL /* result: the number; cookie 1: for process 1, 0: for the foreground job */, HC_EV_WINCH };
+enum hc_event_kind { HC_EV_COMPLETION, HC_EV_SIGNAL /* result: the number; cookie 1: for process 1, 0: for the foreground job */, HC_EV_WINCH,
+		     HC_EV_SPAWN /* cookie: id, result: length */,
+		     HC_EV_SPAWN_SIGNAL /* cookie: id, bit 32: for its foreground job; result: number */ };
 struct hc_event {
 	u32 kind;
 	u32 pad;
@@ -191,10 +230,7 @@ struct boot_params {
 	u64 mem_size;	   /* bytes of sandbox memory, sparse */
 	u64 first_free_pa; /* page aligned */
 	u64 boot_mono_ns;  /* when the sandbox command was started: CLOCK_MONOTONIC */
-	hc_handle stdio[3]; /* HC_NO_HANDLE: closed */
-	u32 stdio_kind[3];  /* enum hc_stdio_kind */
-	u32 stdio_flags[3]; /* O_ACCMODE and O_NONBLOCK, O_APPEND as found */
-	u32 stdio_mode[3];  /* st_mode */
+	struct hc_stdio stdio[3];
 	u32 log_level;
 	u32 strace;	   /* 1: trace every system call to the log (or stderr) */
 	u32 stats;	   /* 1: gather and print at exit */
@@ -224,7 +260,6 @@ struct boot_params {
 	char cpu_vendor[16];
 	u32 cpu_family, cpu_model_id, cpu_stepping, cpu_cache_kb;
 };
-enum hc_stdio_kind { STDIO_CLOSED, STDIO_FILE, STDIO_PIPE, STDIO_TTY, STDIO_SOCKET, STDIO_CHAR };
 enum boot_mount_kind { BOOT_MOUNT_GOFER, BOOT_MOUNT_TMPFS, BOOT_MOUNT_PROC, BOOT_MOUNT_SYSFS, BOOT_MOUNT_DEV, BOOT_MOUNT_DEVPTS,
 		       BOOT_MOUNT_MQUEUE };
 struct boot_mount {

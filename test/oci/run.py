@@ -27,7 +27,7 @@ class Bundle:
         for d in ("bin", "etc", "proc", "dev", "sys", "tmp"):
             os.makedirs(os.path.join(self.rootfs, d))
         shutil.copy("/bin/busybox", os.path.join(self.rootfs, "bin"))
-        for applet in ("sh", "cat", "ls", "echo", "id", "sleep", "true", "false", "hostname", "grep", "mount", "kill", "env", "test", "ps"):
+        for applet in ("sh", "cat", "ls", "echo", "id", "sleep", "true", "false", "hostname", "grep", "mount", "kill", "env", "test", "ps", "rm"):
             os.symlink("busybox", os.path.join(self.rootfs, "bin", applet))
         subprocess.run([RUNTIME, "spec", "--bundle", self.path], check=True)
         with open(os.path.join(self.path, "config.json")) as f:
@@ -265,6 +265,94 @@ class Oci(unittest.TestCase):
         self.bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]}
         self.refused(self.run_args("true"), "hooks.createRuntime[0]", "longer than 1 s")
         self.assertEqual(os.listdir(self.root), [])
+
+    # ---- exec ----
+
+    def running(self, *args):
+        self.create(*(args or ("sleep", "100")))
+        self.ok("start", "c")
+
+    def test_exec(self):
+        self.running()
+        r = self.call("exec", "c", "sh", "-c", "echo out; cat; echo err >&2; exit 5", text="in\n")
+        self.assertEqual((r.returncode, r.stdout, r.stderr), (5, "out\nin\n", "err\n"))
+
+    def test_exec_at_once(self):
+        """Right behind start, when the sandbox is still coming up."""
+        for _ in range(5):
+            self.running()
+            self.assertEqual(self.ok("exec", "c", "echo", "x"), "x\n")
+            self.ok("delete", "--force", "c")
+
+    def test_exec_options(self):
+        self.running()
+        self.assertEqual(self.ok("exec", "--user", "1000:100", "--cwd", "/etc", "-e", "A=b", "c", "sh", "-c", "id -u; id -g; pwd; echo $A"),
+                         "1000\n100\n/etc\nb\n")
+
+    def test_exec_sees_the_container(self):
+        self.running("sh", "-c", "echo data > /tmp/f; while true; do sleep 1; done")
+        self.assertEqual(self.ok("exec", "c", "sh", "-c", "while ! test -s /tmp/f; do sleep 0.01; done; cat /tmp/f; kill -0 1 && echo one"),
+                         "data\none\n")
+
+    def test_exec_process_file(self):
+        self.running()
+        path = os.path.join(self.top, "process")
+        with open(path, "w") as f:
+            json.dump({"args": ["sh", "-c", "id -u; pwd; echo $X; exit 3"], "env": ["PATH=/bin", "X=y"], "cwd": "/bin", "user": {"uid": 7, "gid": 8}}, f)
+        r = self.call("exec", "--process", path, "c")
+        self.assertEqual((r.returncode, r.stdout), (3, "7\n/bin\ny\n"))
+
+    def detached(self, *args):
+        """The pid of a detached exec. Its output is not ours to wait for."""
+        pid_file = os.path.join(self.top, "exec-pid")
+        subprocess.run([RUNTIME, "--root", self.root, "--platform", PLATFORM, "exec", "--detach", "--pid-file", pid_file, "c", *args],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=60)
+        with open(pid_file) as f:
+            return int(f.read())
+
+    def test_exec_detached(self):
+        """The pid in the file is what an engine reaps and signals."""
+        libc = __import__("ctypes").CDLL(None)
+        libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+        self.running()
+        for script, sig, want in [("exit 6", None, 6), ("echo > /tmp/up; exec sleep 100", signal.SIGTERM, 143),
+                                  ("trap 'exit 4' USR1; echo > /tmp/up; while true; do sleep 0.02; done", signal.SIGUSR1, 4)]:
+            pid = self.detached("sh", "-c", script)
+            if sig:
+                self.ok("exec", "c", "sh", "-c", "while ! test -e /tmp/up; do sleep 0.01; done; rm /tmp/up")
+                os.kill(pid, sig)
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), want)
+
+    def test_exec_killed_takes_its_program_along(self):
+        self.running()
+        os.kill(self.detached("sleep", "77"), signal.SIGKILL)
+        for _ in range(200):
+            if "sleep 77" not in self.ok("exec", "c", "ps"):
+                return
+        self.fail("the program goes on")
+
+    def test_exec_when_the_container_ends(self):
+        self.running("sleep", "1")
+        self.assertEqual(self.call("exec", "c", "sleep", "100").returncode, 137)
+
+    def test_exec_errors(self):
+        self.running()
+        r = self.call("exec", "c", "nosuch")
+        self.assertEqual(r.returncode, 255)
+        self.refused(r, "executable file not found in $PATH")
+        self.refused(self.call("exec", "c", "/nosuch"), "no such file or directory")
+        self.refused(self.call("exec", "c", "/etc"), "permission denied")
+        self.refused(self.call("exec", "nosuch", "true"), "does not exist")
+        self.refused(self.call("exec", "c", "sh", "-c", *["x" * 100000] * 2), "larger than")
+        self.ok("kill", "c", "KILL")
+        self.wait_status("stopped")
+        self.refused(self.call("exec", "c", "true"), "not running")
+
+    def test_many_execs(self):
+        self.running()
+        argv = [RUNTIME, "--root", self.root, "--platform", PLATFORM, "exec", "c", "echo", "x"]
+        ps = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) for _ in range(20)]
+        self.assertEqual([p.communicate(timeout=60)[0] for p in ps], [b"x\n"] * 20)
 
     # ---- bad input ----
 

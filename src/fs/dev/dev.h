@@ -5,11 +5,16 @@
 #include "base/types.h"
 
 struct files;
+struct tty;
+struct hc_stdio;
 
 void dev_register(void);    /* device numbers and the devtmpfs file system */
 void devpts_register(void);
-/* Descriptors 0 to 2 of the first task, on the standard files of the command. 0 or -ENOMEM. */
-int stdio_init(struct files *files);
+/* Descriptors 0 to 2 of the current task, on the standard files that the host gives it; their handles are taken over. *tty is made when one
+ * of them is a terminal and there is none yet. 0 or -errno. */
+int stdio_init(const struct hc_stdio *stdio, struct tty **tty);
+extern struct tty *console;
+void console_init(void); /* /dev/console, and signals of the host for the foreground job */
 
 void random_bytes(void *buf, size_t n); /* kernel/random.c */
 

@@ -17,8 +17,9 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 
-/* One host descriptor; several open files may share it. Lives as long as the sandbox. */
+/* One host descriptor. Open files hold it, the terminal on it, and a poll that is under way. */
 struct hostfd {
+	refcount_t ref;
 	hc_handle handle;
 	u32 kind;
 	bool seekable;
@@ -34,8 +35,28 @@ struct hostfd {
 };
 #define BOUNCE (64u << 10)
 
-static struct hostfd stdio[3];
-static struct tty *console;
+struct tty *console; /* of process 1 */
+
+static void hostfd_put(struct hostfd *h)
+{
+	struct hc_file2 req = { .handle = h->handle };
+
+	if (!refcount_dec_and_test(&h->ref))
+		return;
+	hostcall(HC_CLOSE, &req, sizeof(req));
+	vfree_pages(h->bounce, 2 * BOUNCE);
+	kfree(h);
+}
+
+/* An open file holds the terminal too: the descriptors only point to it. */
+static void hostfd_release(struct file *file)
+{
+	struct hostfd *h = file->priv;
+	struct tty *tty = h->tty;
+
+	hostfd_put(h);
+	tty_put(tty);
+}
 
 static long bounced_read(struct hostfd *h, struct iov_iter *to, u64 pos)
 {
@@ -154,6 +175,7 @@ static void became_ready(void *arg, s64 mask)
 	wake_up_poll(&h->wait, bits);
 	if (h->wanted)
 		arm(h);
+	hostfd_put(h);
 }
 
 /* Ask the host for the readiness that pollers lack; one poll is under way at a time. */
@@ -165,10 +187,14 @@ static void arm(struct hostfd *h)
 	if (!h->armed && h->wanted)
 		events = h->armed = h->wanted;
 	spin_unlock(&h->lock);
-	if (events && host_poll_arm(h->handle, events, became_ready, h)) {
+	if (!events)
+		return;
+	refcount_inc(&h->ref); /* became_ready()'s */
+	if (host_poll_arm(h->handle, events, became_ready, h)) {
 		spin_lock(&h->lock);
 		h->armed = 0;
 		spin_unlock(&h->lock);
+		hostfd_put(h);
 	}
 }
 
@@ -233,7 +259,7 @@ static int hostfd_fsync(struct file *file, bool data_only)
 
 static const struct file_ops hostfd_fops = {
 	.read = hostfd_read, .write = hostfd_write, .poll = hostfd_poll, .llseek = hostfd_llseek, .ioctl = hostfd_ioctl,
-	.fsync = hostfd_fsync,
+	.fsync = hostfd_fsync, .release = hostfd_release,
 };
 
 static int hostfd_getattr(struct inode *inode, struct kstat *st)
@@ -292,7 +318,13 @@ static long console_inq(struct tty *tty)
 	return hostcall(HC_TTY_IOCTL, &req, sizeof(req));
 }
 
+static void console_destroy(struct tty *tty)
+{
+	hostfd_put(tty->priv);
+}
+
 static const struct tty_ops console_ops = {
+	.destroy = console_destroy,
 	.set_termios = console_set_termios, .get_termios = console_get_termios, .set_winsize = console_set_winsize,
 	.get_winsize = console_get_winsize, .inq = console_inq,
 };
@@ -304,12 +336,14 @@ static int console_open(struct inode *inode, struct file *file)
 	if (file->priv) /* through /dev/tty, which brought a reference */
 		tty_put(file->priv);
 	file->priv = console->priv;
+	refcount_inc(&((struct hostfd *)console->priv)->ref);
+	tty_get(console);
 	tty_open_ctty(console, file);
 	return 0;
 }
 
 static const struct file_ops console_fops = {
-	.open = console_open, .read = hostfd_read, .write = hostfd_write, .poll = hostfd_poll, .ioctl = hostfd_ioctl,
+	.open = console_open, .read = hostfd_read, .write = hostfd_write, .poll = hostfd_poll, .ioctl = hostfd_ioctl, .release = hostfd_release,
 };
 
 /* A signal for the command: to the foreground job when the terminal made it, else to the first process. */
@@ -336,69 +370,99 @@ static struct tty *console_create(struct hostfd *h)
 		return NULL;
 	tty_init(tty, &console_ops, MKDEV(5, 1));
 	tty->priv = h;
+	refcount_inc(&h->ref);
 	console_get_termios(tty, &tty->termios);
 	return tty;
 }
 
-static int hostfd_setup(struct hostfd *h, u32 i)
+/* Takes the handle over. NULL: no memory. */
+static struct hostfd *hostfd_create(const struct hc_stdio *s, struct tty **tty)
 {
-	h->handle = boot_params->stdio[i];
-	h->kind = boot_params->stdio_kind[i];
+	struct hostfd *h = kzalloc(sizeof(*h));
+
+	if (!h)
+		return NULL;
+	refcount_set(&h->ref, 1);
+	h->handle = s->handle;
+	h->kind = s->kind;
 	h->seekable = h->kind == STDIO_FILE;
 	spin_lock_init(&h->lock);
 	waitq_init(&h->wait);
 	mutex_init(&h->io_lock[0]);
 	mutex_init(&h->io_lock[1]);
 	h->bounce = vmalloc_pages(2 * BOUNCE);
-	if (!h->bounce)
+	if (h->kind == STDIO_TTY && !*tty)
+		*tty = console_create(h);
+	if (!h->bounce || (h->kind == STDIO_TTY && !*tty)) {
+		hostfd_put(h);
+		return NULL;
+	}
+	h->tty = h->kind == STDIO_TTY ? *tty : NULL;
+	return h;
+}
+
+static struct file *hostfd_open(struct hostfd *h, const struct hc_stdio *s)
+{
+	struct inode *inode = anon_inode_new(s->mode);
+	struct file *file;
+
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	inode->priv = h;
+	inode->iop = &hostfd_iops;
+	if (h->tty) {
+		inode->mode = S_IFCHR | 0620;
+		inode->rdev = MKDEV(5, 1);
+	} else if (h->kind == STDIO_CHAR) {
+		inode->rdev = MKDEV(1, 3);
+	}
+	file = file_on_inode(inode, h->tty ? "/dev/console" : "pipe", &hostfd_fops, h, s->flags);
+	if (IS_ERR(file)) {
+		inode_put(inode);
+		return file;
+	}
+	if (h->tty)
+		tty_get(h->tty);
+	if (h->seekable)
+		file->mode |= FMODE_LSEEK | FMODE_PREAD;
+	return file;
+}
+
+static int stdio_open(s32 fd, const struct hc_stdio *s, struct tty **tty)
+{
+	struct hostfd *h = hostfd_create(s, tty);
+	struct file *file;
+
+	if (!h)
 		return -ENOMEM;
-	if (h->kind == STDIO_TTY) {
-		if (!console)
-			console = console_create(h);
-		if (!console)
-			return -ENOMEM;
-		h->tty = console;
+	file = hostfd_open(h, s);
+	if (IS_ERR(file)) {
+		hostfd_put(h);
+		return (int)PTR_ERR(file);
+	}
+	fd = fd_alloc_install(file, 0, fd);
+	if (fd < 0) {
+		file_put(file);
+		return fd;
+	}
+	if (h->tty && current->proc->sid == current->proc->tgid)
+		tty_open_ctty(h->tty, file);
+	return 0;
+}
+
+int stdio_init(const struct hc_stdio *stdio, struct tty **tty)
+{
+	for (s32 fd = 0; fd < 3; fd++) {
+		int err = stdio[fd].kind == STDIO_CLOSED ? 0 : stdio_open(fd, &stdio[fd], tty);
+
+		if (err)
+			return err;
 	}
 	return 0;
 }
 
-int stdio_init(struct files *files)
+void console_init(void)
 {
-	static const char *const names[] = { "pipe", "pipe", "pipe" };
-
 	host_signal_hook = signal_from_host;
 	register_chrdev(5, 1, 1, &console_fops);
-	for (u32 i = 0; i < 3; i++) {
-		struct inode *inode;
-		struct file *file;
-		s32 fd;
-
-		if (boot_params->stdio_kind[i] == STDIO_CLOSED)
-			continue;
-		if (hostfd_setup(&stdio[i], i))
-			return -ENOMEM;
-		inode = anon_inode_new(boot_params->stdio_mode[i]);
-		if (!inode)
-			return -ENOMEM;
-		inode->priv = &stdio[i];
-		inode->iop = &hostfd_iops;
-		if (stdio[i].tty) {
-			inode->mode = S_IFCHR | 0620;
-			inode->rdev = MKDEV(5, 1);
-		} else if (stdio[i].kind == STDIO_CHAR) {
-			inode->rdev = MKDEV(1, 3);
-		}
-		file = file_on_inode(inode, stdio[i].tty ? "/dev/console" : names[i], &hostfd_fops, &stdio[i],
-				     boot_params->stdio_flags[i]);
-		if (IS_ERR(file))
-			return (int)PTR_ERR(file);
-		if (stdio[i].seekable)
-			file->mode |= FMODE_LSEEK | FMODE_PREAD;
-		fd = fd_alloc_install(file, 0, (s32)i);
-		if (fd < 0)
-			return fd;
-		if (stdio[i].tty && current->proc->sid == current->proc->tgid)
-			tty_open_ctty(stdio[i].tty, file);
-	}
-	return 0;
 }

@@ -55,6 +55,12 @@ static void handle_event(const struct hc_event *ev)
 	case HC_EV_WINCH:
 		host_signal(SIGWINCH, false);
 		break;
+	case HC_EV_SPAWN:
+		spawn_request((u32)ev->cookie, (u64)ev->result);
+		break;
+	case HC_EV_SPAWN_SIGNAL:
+		spawn_signal((u32)ev->cookie, ev->cookie >> 32, (int)ev->result);
+		break;
 	default:
 		klog(LOG_WARN, "event of unknown kind %u", ev->kind);
 	}

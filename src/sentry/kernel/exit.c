@@ -258,7 +258,8 @@ static void exit_process(struct task *t)
 	struct process *p = t->proc;
 	struct pid *groups[ORPHAN_MAX];
 	LIST_HEAD(dead);
-	u32 ngroups;
+	u32 ngroups, spawn_id;
+	s32 code;
 
 	disassociate_ctty(p, true);
 	exit_itimers(p);
@@ -272,11 +273,15 @@ static void exit_process(struct task *t)
 	if (!(p->flags & PROC_GROUP_EXIT))
 		p->group_exit_code = p->leader->exit_code;
 	spin_unlock(&t->sighand->lock);
+	spawn_id = p->spawn_id;
+	code = p->group_exit_code;
 	if (!p->traced_dead && !ptrace_delays_exit(p->leader)) {
 		notify_parent_exit(p);
 		reap_if_ignored(p, &dead);
 	}
 	spin_unlock(&tasklist_lock);
+	if (unlikely(spawn_id))
+		spawn_exited(spawn_id, code);
 	wake_up_all(&p->tgid->wait);
 	hang_up_orphans(groups, ngroups);
 	put_dead(&dead);

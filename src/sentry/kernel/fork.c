@@ -434,11 +434,31 @@ long do_clone(const struct clone_params *p)
 	return tid;
 }
 
-/* Process 1: made from nothing by the boot task, which gives it its root. */
-struct task *fork_init_task(void (*fn)(void *), void *arg)
+/* The place in the tree of files of process 1; NULL: there is none yet. */
+static struct fs_state *place_of_program(void)
+{
+	struct fs_state *fs = NULL;
+	struct task *t = NULL;
+
+	spin_lock(&tasklist_lock);
+	if (init_process)
+		t = task_get(init_process->leader);
+	spin_unlock(&tasklist_lock);
+	if (t) {
+		spin_lock(&t->alloc_lock);
+		fs = t->fs ? fs_state_get(t->fs) : NULL;
+		spin_unlock(&t->alloc_lock);
+		task_put(t);
+	}
+	return fs;
+}
+
+/* Made from nothing. The first one is process 1: its boot task gives it its root. */
+struct task *fork_program(void (*fn)(void *), void *arg, u32 spawn_id)
 {
 	struct task *t = task_alloc();
 	struct process *p = process_alloc();
+	struct fs_state *place = place_of_program();
 
 	if (!t || !p)
 		return NULL;
@@ -448,20 +468,24 @@ struct task *fork_init_task(void (*fn)(void *), void *arg)
 	platform->fpu_init(t->ctx.fpu);
 	t->sighand = sighand_copy(NULL);
 	t->files = files_create();
-	t->fs = fs_state_copy(current->fs);
-	t->ns = nsproxy_get(current->ns);
+	t->fs = fs_state_copy(place ? place : current->fs);
+	if (place)
+		fs_state_put(place);
+	t->ns = nsproxy_get(init_process ? init_process->leader->ns : current->ns);
 	t->altstack.flags = SS_DISABLE;
 	if (!t->sighand || !t->files || !t->fs)
 		return NULL;
 	p->start_ns = clock_boot_ns();
 	p->exit_signal = t->exit_signal = SIGCHLD;
+	p->spawn_id = spawn_id;
 	spin_lock(&tasklist_lock);
 	p->tgid = pid_get(t->pid);
 	p->leader = t;
 	attach_process(p, &kernel_process, t->pid, t->pid);
 	attach_task(t, p);
 	spin_unlock(&tasklist_lock);
-	init_process = p;
+	if (!spawn_id)
+		init_process = p;
 	task_set_entry(t, fn, arg);
 	return t;
 }

@@ -1,4 +1,4 @@
-/* The first program: process 1, from what the command line said. */
+/* Programs that are started from outside: process 1, from what the command line said, and those of spawn.c. */
 #include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/limits.h>
@@ -16,6 +16,7 @@
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct start {
+	const struct program *program;
 	struct waitq done;
 	bool finished;
 	long err;
@@ -92,7 +93,7 @@ static long find_program(const char *exe, const char **env, char *out)
 	return kstrlcpy(out, exe, PATH_MAX) >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-static long change_dir(const char *dir)
+static long change_dir(const char *dir, u32 umask)
 {
 	struct fs_state *fs = current->fs;
 	struct path p, old;
@@ -105,7 +106,7 @@ static long change_dir(const char *dir)
 	spin_lock(&fs->lock);
 	old = fs->cwd;
 	fs->cwd = p;
-	fs->umask = boot_params->umask;
+	fs->umask = umask;
 	spin_unlock(&fs->lock);
 	path_put(&old);
 	return 0;
@@ -134,98 +135,107 @@ static void complain(const char *exe, long err)
 		klog(LOG_ERR, "%s: cannot be started: error %ld", exe, -err);
 }
 
-static long exec_first(const char **argv, const char **env, char *path)
+static long exec_program(const struct program *p, char *path)
 {
-	const char *exe = boot_string(boot_params->exe_off);
-	long err = boot_params->cwd_off ? change_dir(boot_string(boot_params->cwd_off)) : 0;
+	long err = change_dir(p->cwd, p->umask);
 
 	if (err)
 		return err;
-	stdio_init(current->files);
-	err = find_program(exe, env, path);
+	err = stdio_init(p->stdio, p->tty);
 	if (!err)
-		err = kernel_execve(path, argv, env);
-	if (err)
-		complain(exe, err);
+		err = find_program(p->exe, p->env, path);
+	if (!err)
+		err = kernel_execve(path, p->argv, p->env);
+	if (err && p->complain)
+		complain(p->exe, err);
 	return err;
 }
 
-static long run_first(void)
-{
-	const char **argv = boot_vector(boot_params->argv_off, boot_params->argc);
-	const char **env = boot_vector(boot_params->envp_off, boot_params->envc);
-	char *path = kmalloc(PATH_MAX);
-	long err = argv && env && path ? exec_first(argv, env, path) : -ENOMEM;
-
-	kfree(argv);
-	kfree(env);
-	kfree(path);
-	return err;
-}
-
-static void init_main(void *arg)
+static void program_main(void *arg)
 {
 	struct start *s = arg;
-	long err = run_first();
+	char *path = kmalloc(PATH_MAX);
+	long err = path ? exec_program(s->program, path) : -ENOMEM;
+	bool first;
 
+	kfree(path);
+	first = !current->proc->spawn_id;
+	/* What is said of it comes in order: that it was started, and later that it ended; of one that was not, only why. */
+	if (err)
+		current->proc->spawn_id = 0;
+	else if (current->proc->spawn_id)
+		spawn_started(current->proc->spawn_id);
 	s->err = err;
 	WRITE_ONCE(s->finished, true);
-	wake_up_all(&s->done);
-	if (err) { /* start_init() ends the sandbox */
+	wake_up_all(&s->done); /* s may be gone from here on */
+	if (err && first) { /* start_init()'s caller ends the sandbox, with the status that says why */
 		set_current_state(TASK_UNINTERRUPTIBLE);
 		schedule();
 	}
+	if (err)
+		do_exit(127 << 8);
 	user_task_loop();
 }
 
-static void set_limits(struct process *p)
+static struct cred *program_cred(const struct program *p)
 {
-	for (u32 i = 0; i < RLIM_COUNT; i++)
-		p->rlim[i] = (struct rlimit_val){ boot_params->rlimits[i][0], boot_params->rlimits[i][1] };
-}
-
-
-static struct cred *first_cred(void)
-{
-	struct cred *c = cred_alloc_init(boot_params->uid, boot_params->gid);
-	u64 size = boot_params->ngroups * sizeof(u32);
+	struct cred *c = cred_alloc_init(p->uid, p->gid);
+	u64 size = p->ngroups * sizeof(u32);
 
 	if (!c)
 		return NULL;
-	c->bset = boot_params->caps[0];
-	c->effective = boot_params->caps[1];
-	c->inheritable = boot_params->caps[2];
-	c->permitted = boot_params->caps[3];
-	c->ambient = boot_params->caps[4];
+	c->bset = p->caps[0];
+	c->effective = p->caps[1];
+	c->inheritable = p->caps[2];
+	c->permitted = p->caps[3];
+	c->ambient = p->caps[4];
 	c->groups = size ? kmalloc(size) : NULL;
 	if (c->groups) {
-		memcpy(c->groups, pa_to_va(boot_params->groups_off), size);
-		c->ngroups = boot_params->ngroups;
+		memcpy(c->groups, p->groups, size);
+		c->ngroups = p->ngroups;
 	}
 	return c;
 }
 
-long start_init(void)
+long start_program(const struct program *p)
 {
-	struct start s = { .finished = false };
+	struct start s = { .program = p };
 	struct task *t;
 
-	vdso_init();
 	waitq_init(&s.done);
-	t = fork_init_task(init_main, &s);
+	t = fork_program(program_main, &s, p->spawn_id);
 	if (!t) {
-		klog(LOG_ERR, "no memory for the first process");
+		klog(LOG_ERR, "no memory for a process");
 		return -ENOMEM;
 	}
-	set_limits(t->proc);
-	t->no_new_privs = boot_params->no_new_privs;
-	t->cred = first_cred();
-	if (!t->cred) {
-		klog(LOG_ERR, "no memory for the first process");
-		return -ENOMEM;
-	}
+	for (u32 i = 0; i < RLIM_COUNT; i++)
+		t->proc->rlim[i] = (struct rlimit_val){ p->rlimits[i][0], p->rlimits[i][1] };
+	t->no_new_privs = p->no_new_privs;
+	t->cred = program_cred(p);
+	BUG_ON(!t->cred);
 	kstrlcpy(t->comm, "init", sizeof(t->comm));
 	sched_new_task(t);
 	wait_event(s.done, READ_ONCE(s.finished));
 	return s.err;
+}
+
+long start_init(void)
+{
+	const struct boot_params *b = boot_params;
+	struct program p = {
+		.argv = boot_vector(b->argv_off, b->argc), .env = boot_vector(b->envp_off, b->envc), .exe = boot_string(b->exe_off),
+		.cwd = boot_string(b->cwd_off), .umask = b->umask, .stdio = b->stdio, .tty = &console, .uid = b->uid, .gid = b->gid,
+		.caps = b->caps, .groups = pa_to_va(b->groups_off), .ngroups = b->ngroups, .rlimits = b->rlimits,
+		.no_new_privs = b->no_new_privs, .complain = true,
+	};
+	long err;
+
+	vdso_init();
+	console_init();
+	err = p.argv && p.env ? start_program(&p) : -ENOMEM;
+	if (!err)
+		spawn_allow();
+	kfree(p.argv);
+	kfree(p.env);
+	return err;
 }

@@ -105,6 +105,7 @@ struct process { /* a thread group */
 	struct pid *tgid, *pgid, *sid; /* tasklist_lock */
 	struct list_head pgid_node, sid_node;
 	struct tty *tty; /* controlling terminal; sighand->lock */
+	u32 spawn_id;	 /* of a program that was started from outside; 0: none */
 	bool session_leader_of_tty;
 
 	/* sighand->lock: */

@@ -51,4 +51,28 @@ void process_cputime_locked(struct process *p, u64 *utime, u64 *stime);
 /* ---- cred.c ---- */
 struct cred *cred_alloc_init(u32 uid, u32 gid);
 
+/* A program started from outside (init.c). The vectors are NULL-terminated. */
+struct hc_stdio;
+struct program {
+	const char **argv, **env, *exe, *cwd;
+	u32 umask, uid, gid, ngroups;
+	const u32 *groups;
+	const u64 *caps; /* five: see boot_params */
+	const u64 (*rlimits)[2];
+	const struct hc_stdio *stdio;
+	struct tty **tty; /* made when a standard file is a terminal */
+	bool no_new_privs, complain;
+	u32 spawn_id; /* 0: process 1 */
+};
+/* Start it and wait until it runs: 0, or why execve(2) failed. Sleeps. */
+long start_program(const struct program *p);
+/* fork.c: a process without a parent, in the first one's place of the tree of files when that is there. NULL: no memory. */
+struct task *fork_program(void (*fn)(void *), void *arg, u32 spawn_id);
+/* spawn.c: events of the host side, and the end of such a process (status as wait(2) has it). */
+void spawn_allow(void); /* process 1 runs: requests that came earlier go on */
+void spawn_request(u32 id, u64 len);
+void spawn_started(u32 id);
+void spawn_signal(u32 id, bool foreground, int sig);
+void spawn_exited(u32 id, s32 code);
+
 #endif

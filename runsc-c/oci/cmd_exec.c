@@ -1,0 +1,382 @@
+/*
+ * exec: a further program in a running container. A host process of its own stands for it, in the container's cgroups and pid
+ * namespace, which engines reap as they do the container's: it asks the container's process (relay.h) and waits for the end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/sandbox.h"
+#include "oci/oci.h"
+#include "options.h"
+#include "relay.h"
+
+struct exec_options {
+	const char *process_file, *pid_file, *console_socket, *cwd, *user;
+	bool detach, terminal;
+	char **env; /* additions; NULL-terminated */
+	u32 nenv;
+};
+enum { OPT_DETACH = 'd', OPT_TTY = 't', OPT_PROCESS = 'p', OPT_ENV = 'e', OPT_USER = 'u', OPT_PID_FILE = 256, OPT_CONSOLE, OPT_CWD,
+       OPT_IGNORED, OPT_HELP };
+
+static const struct option options[] = {
+	{ "process", required_argument, NULL, OPT_PROCESS }, { "pid-file", required_argument, NULL, OPT_PID_FILE },
+	{ "console-socket", required_argument, NULL, OPT_CONSOLE }, { "detach", no_argument, NULL, OPT_DETACH },
+	{ "tty", no_argument, NULL, OPT_TTY }, { "env", required_argument, NULL, OPT_ENV }, { "cwd", required_argument, NULL, OPT_CWD },
+	{ "user", required_argument, NULL, OPT_USER }, { "no-subreaper", no_argument, NULL, OPT_IGNORED },
+	{ "help", no_argument, NULL, OPT_HELP }, { 0 },
+};
+
+static int help(void)
+{
+	printf("Usage: runsc-c exec [OPTION]... ID COMMAND [ARGUMENT]...\n"
+	       "       runsc-c exec --process=FILE [OPTION]... ID\n"
+	       "Start a further program in a running container.\n\n"
+	       "  -p, --process=FILE       the process object of the runtime-spec that describes it\n"
+	       "  -d, --detach             do not wait for it\n"
+	       "  -t, --tty                with a terminal\n"
+	       "      --console-socket=S   Unix socket that gets the terminal's master\n"
+	       "      --pid-file=FILE      where to write the pid of the process that stands for it\n"
+	       "      --cwd=DIR            working directory\n"
+	       "  -e, --env=NAME=VALUE     a variable; may be repeated\n"
+	       "  -u, --user=UID[:GID]     who runs it\n");
+	return 0;
+}
+
+static int parse(int argc, char **argv, struct exec_options *o)
+{
+	int c;
+
+	o->env = calloc((size_t)argc + 1, sizeof(*o->env));
+	while ((c = next_option(argc, argv, options, "exec")) != -1)
+		switch (c) {
+		case OPT_PROCESS: o->process_file = optarg; break;
+		case OPT_PID_FILE: o->pid_file = optarg; break;
+		case OPT_CONSOLE: o->console_socket = optarg; break;
+		case OPT_DETACH: o->detach = true; break;
+		case OPT_TTY: o->terminal = true; break;
+		case OPT_ENV: o->env[o->nenv++] = optarg; break;
+		case OPT_CWD: o->cwd = optarg; break;
+		case OPT_USER: o->user = optarg; break;
+		case OPT_IGNORED: break;
+		case OPT_HELP: return help() - 1;
+		default: return 1;
+		}
+	if (argc - optind < (o->process_file ? 1 : 2))
+		return oci_fail("exec: a container id and a command (or --process) are needed");
+	return 0;
+}
+
+/* ---- what to run ---- */
+
+static char **join_env(char **base, const struct exec_options *o)
+{
+	u32 n = 0;
+	char **all;
+
+	while (base && base[n])
+		n++;
+	all = calloc(n + o->nenv + 1, sizeof(*all));
+	if (all && base)
+		memcpy(all, base, n * sizeof(*all));
+	if (all)
+		memcpy(all + n, o->env, o->nenv * sizeof(*all));
+	return all;
+}
+
+static int set_user(struct spec_process *p, const char *text)
+{
+	char *colon = strchr(text, ':'), copy[32];
+
+	if (!text)
+		return 0;
+	snprintf(copy, sizeof(copy), "%.*s", colon ? (int)(colon - text) : 31, text);
+	if (parse_number("--user", copy, 0, UINT32_MAX - 1, &p->uid))
+		return 1;
+	return colon && parse_number("--user", colon + 1, 0, UINT32_MAX - 1, &p->gid);
+}
+
+/* The container's own process is what a command line without --process changes. */
+static int read_process(struct spec_process *p, const struct exec_options *o, const struct container *c, int argc, char **argv)
+{
+	static struct json_reader r;
+	static struct spec spec;
+	struct json_object *document;
+
+	if (!spec_load(&spec, c->bundle, &r))
+		return oci_fail("%s", r.error);
+	*p = spec.process;
+	p->terminal = o->terminal;
+	if (o->process_file) {
+		document = json_load(&r, o->process_file);
+		if (document)
+			spec_read_process(p, document, &r);
+		if (r.failed)
+			return oci_fail("%s", r.error);
+		return 0;
+	}
+	(void)argc;
+	p->args = argv + optind + 1;
+	p->env = join_env(p->env, o);
+	if (o->cwd)
+		p->cwd = o->cwd;
+	return o->user ? set_user(p, o->user) : 0;
+}
+
+/* ---- the request ---- */
+
+struct pen {
+	char *at, *end;
+	bool full;
+};
+
+static void put(struct pen *p, const void *data, size_t n)
+{
+	if (p->full || n > (size_t)(p->end - p->at)) {
+		p->full = true;
+		return;
+	}
+	memcpy(p->at, data, n);
+	p->at += n;
+}
+
+static u32 put_strings(struct pen *p, char **v)
+{
+	u32 n = 0;
+
+	for (; v && v[n]; n++)
+		put(p, v[n], strlen(v[n]) + 1);
+	return n;
+}
+
+static char request[sizeof(struct control_msg) + SPAWN_MAX] __attribute__((aligned(8)));
+
+/* Bytes of the message, or 0: it is too long. */
+static size_t make_request(const struct spec_process *p)
+{
+	struct control_msg *m = (struct control_msg *)request;
+	struct hc_spawn *s = (struct hc_spawn *)(m + 1);
+	struct pen pen = { (char *)s->data, request + sizeof(request), false };
+
+	m->kind = CONTROL_SPAWN;
+	s->uid = p->uid;
+	s->gid = p->gid;
+	s->umask = p->umask == ~0u ? 022 : p->umask;
+	s->no_new_privs = p->no_new_privs;
+	memcpy(s->caps, p->caps, sizeof(s->caps));
+	memcpy(s->rlimits, p->rlimits, sizeof(s->rlimits));
+	s->ngroups = p->ngroups;
+	put(&pen, p->groups, p->ngroups * sizeof(u32));
+	put(&pen, p->cwd, strlen(p->cwd) + 1);
+	s->argc = put_strings(&pen, p->args);
+	s->envc = put_strings(&pen, p->env);
+	for (int fd = 0; fd < 3; fd++)
+		stdio_describe(&s->stdio[fd], fd, false);
+	return pen.full ? 0 : (size_t)(pen.at - request);
+}
+
+static int connect_to(const struct container *c)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int dir = open(c->dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/control.sock", dir); /* the folder's own path may be too long */
+	if (dir < 0 || fd < 0 || connect(fd, (void *)&a, sizeof(a)) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	close(dir);
+	return fd;
+}
+
+static bool send_request(int fd, size_t n)
+{
+	struct iovec iov = { request, n };
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(3 * sizeof(int))];
+	} control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = &control.align;
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(3 * sizeof(int));
+	memcpy(CMSG_DATA(c), (const int[3]){ 0, 1, 2 }, 3 * sizeof(int));
+	return sendmsg(fd, &msg, MSG_NOSIGNAL) == (ssize_t)n;
+}
+
+/* ---- the process that stands for it ---- */
+
+static void forward(int signals, int fd)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
+		struct control_msg m = { CONTROL_SPAWN_SIGNAL, info.ssi_signo, .terminal = info.ssi_code == SI_KERNEL };
+
+		if (info.ssi_signo != SIGCHLD)
+			send(fd, &m, sizeof(m), MSG_NOSIGNAL);
+	}
+}
+
+static __noreturn void answer_failed(int ready, const char *program, u32 err)
+{
+	const char *why = err == ENOENT ? (strchr(program, '/') ? "stat: no such file or directory" : "executable file not found in $PATH") :
+			  err == EACCES ? "permission denied" : strerror((int)err);
+
+	dprintf(ready, "exec: \"%s\": %s", program, why);
+	_exit(255);
+}
+
+static __noreturn void stand(int fd, int ready, const char *program)
+{
+	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .events = POLLIN } };
+	struct relay_answer a;
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	p[1].fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	for (;;) {
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			_exit(255);
+		forward(p[1].fd, fd);
+		if (!p[0].revents)
+			continue;
+		if (recv(fd, &a, sizeof(a), 0) != sizeof(a)) /* the container is gone, and everything in it with it */
+			_exit(137);
+		switch (a.state) {
+		case SPAWN_STARTED:
+			if (write(ready, "", 1) != 1)
+				_exit(255);
+			close(ready);
+			break;
+		case SPAWN_FAILED:
+			answer_failed(ready, program, a.value);
+		case SPAWN_EXITED:
+			_exit((int)a.value);
+		default:
+			_exit(128 + (int)a.value);
+		}
+	}
+}
+
+static __noreturn void proxy_main(const struct container *c, const struct spec_process *p, const struct exec_options *o, int go, int ready)
+{
+	char byte;
+	size_t n;
+	int fd;
+
+	setsid();
+	if (read(go, &byte, 1) != 1)
+		_exit(255);
+	if (p->terminal && o->console_socket)
+		init_take_terminal(o->console_socket, p, ready);
+	fd = connect_to(c);
+	n = make_request(p);
+	if (!n)
+		dprintf(ready, "the arguments and the environment are larger than %u bytes", SPAWN_MAX);
+	else if (fd < 0 || !send_request(fd, n))
+		dprintf(ready, "the container's process does not answer: %s", strerror(errno));
+	else
+		stand(fd, ready, p->args[0]);
+	_exit(255);
+}
+
+/* In the container's pid namespace, if it has one of its own. */
+static void enter_pid_namespace(const struct container *c)
+{
+	int fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+
+	if (fd >= 0) {
+		if (setns(fd, CLONE_NEWPID) < 0 && errno != EINVAL)
+			oci_warn("exec: the container's pid namespace: %s", strerror(errno));
+		close(fd);
+	}
+}
+
+static pid_t spawn(const struct container *c, const struct spec_process *p, const struct exec_options *o, int *go, int *ready)
+{
+	int gate[2], report[2];
+	pid_t pid;
+
+	if (pipe2(gate, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
+		return -1;
+	enter_pid_namespace(c);
+	pid = fork();
+	if (!pid) {
+		close(gate[1]);
+		close(report[0]);
+		close(c->lock);
+		proxy_main(c, p, o, gate[0], report[1]);
+	}
+	close(gate[0]);
+	close(report[1]);
+	*go = gate[1];
+	*ready = report[0];
+	return pid;
+}
+
+static int start(struct container *c, const struct spec_process *p, const struct exec_options *o, pid_t *pid)
+{
+	int go = -1, ready = -1, err;
+	char text[16];
+
+	*pid = spawn(c, p, o, &go, &ready);
+	if (*pid < 0)
+		return oci_fail("exec: %s", strerror(errno));
+	err = cgroup_join(c, *pid);
+	if (!err && write(go, "g", 1) != 1)
+		err = oci_fail("exec: the process that stands for the program ended early");
+	close(go);
+	if (!err && init_wait_ready(ready))
+		err = 255; /* as runc, and what engines look for */
+	close(ready);
+	if (err || !o->pid_file)
+		return err;
+	snprintf(text, sizeof(text), "%d", (int)*pid);
+	err = write_file_atomically(o->pid_file, text);
+	return err ? oci_fail("--pid-file: %s: %s", o->pid_file, strerror(-err)) : 0;
+}
+
+int cmd_exec(int argc, char **argv)
+{
+	static struct container c;
+	struct exec_options o = { 0 };
+	struct spec_process p;
+	enum container_status s;
+	pid_t pid;
+	int err = parse(argc, argv, &o);
+
+	if (err)
+		return err < 0 ? 0 : err;
+	err = container_open(&c, argv[optind]);
+	if (err)
+		return err;
+	s = container_status(&c);
+	if (s != STATUS_RUNNING)
+		return oci_fail(s == STATUS_PAUSED ? "cannot exec in a paused container" : "cannot exec in a container that is not running");
+	err = read_process(&p, &o, &c, argc, argv);
+	if (err)
+		return err;
+	if (p.terminal && o.detach && !o.console_socket)
+		return oci_fail("cannot allocate tty if runc will detach without setting console socket");
+	block_all_signals();
+	err = start(&c, &p, &o, &pid);
+	container_close(&c);
+	return err || o.detach ? err : wait_as_shell(pid);
+}

@@ -1,0 +1,168 @@
+/*
+ * Programs started from outside in a running sandbox, as "exec" of a container runtime does. The request comes in an event; a task of the
+ * sentry fetches it, starts the program as process 1 was started, and says what became of it. Its processes have no parent, as
+ * those that enter a container from its host.
+ */
+#include <asm/signal.h>
+#include <linux/errno.h>
+
+#include "base/log.h"
+#include "base/string.h"
+#include "fs/dev/tty.h"
+#include "hostcall.h"
+#include "sentry/kernel/task_internal.h"
+#include "sentry/mm/mm.h"
+
+struct request {
+	u32 id;
+	u64 len;
+};
+
+static struct waitq open_wait = WAITQ_INIT(open_wait);
+static bool open;
+
+void spawn_allow(void)
+{
+	WRITE_ONCE(open, true);
+	wake_up_all(&open_wait);
+}
+
+static void say(u32 id, u32 state, u32 value)
+{
+	struct hc_spawn_say req = { .id = id, .state = state, .value = value };
+
+	hostcall(HC_SPAWN_SAY, &req, sizeof(req));
+}
+
+void spawn_started(u32 id)
+{
+	say(id, SPAWN_STARTED, 0);
+}
+
+void spawn_exited(u32 id, s32 code)
+{
+	if (code & 0x7f)
+		say(id, SPAWN_SIGNALED, (u32)code & 0x7f);
+	else
+		say(id, SPAWN_EXITED, (u32)code >> 8 & 0xff);
+}
+
+/* ---- the request ---- */
+
+struct text {
+	const char *at, *end;
+	bool bad;
+};
+
+static const char *next_string(struct text *t)
+{
+	const char *s = t->at;
+	size_t n = 0;
+
+	while (s + n < t->end && s[n])
+		n++;
+	if (s + n >= t->end) {
+		t->bad = true;
+		return NULL;
+	}
+	t->at = s + n + 1;
+	return s;
+}
+
+static const char **next_vector(struct text *t, u32 n)
+{
+	const char **v = n > SPAWN_MAX ? NULL : kzalloc((n + 1) * sizeof(*v));
+
+	for (u32 i = 0; v && i < n; i++)
+		v[i] = next_string(t);
+	return v;
+}
+
+static long start(u32 id, const struct hc_spawn *r, u64 len)
+{
+	struct program p = { .umask = r->umask, .uid = r->uid, .gid = r->gid, .groups = (const u32 *)r->data, .ngroups = r->ngroups,
+			     .caps = r->caps, .rlimits = r->rlimits, .stdio = r->stdio, .no_new_privs = r->no_new_privs, .spawn_id = id };
+	struct tty *tty = NULL;
+	struct text t;
+	long err = -EINVAL;
+
+	if (len < sizeof(*r) || r->ngroups > (len - sizeof(*r)) / sizeof(u32))
+		return -EINVAL;
+	t = (struct text){ (const char *)r->data + r->ngroups * sizeof(u32), (const char *)r + len, false };
+	p.cwd = next_string(&t);
+	p.argv = next_vector(&t, r->argc);
+	p.env = next_vector(&t, r->envc);
+	p.tty = &tty;
+	if (!t.bad && p.argv && p.env && r->argc) {
+		p.exe = p.argv[0];
+		err = start_program(&p);
+	}
+	kfree(p.argv);
+	kfree(p.env);
+	tty_put(tty);
+	return err;
+}
+
+static void spawn_task(void *arg)
+{
+	struct request *r = arg;
+	struct hc_spawn_take take = { .id = r->id, .len = r->len };
+	void *buf = r->len <= SPAWN_MAX ? vmalloc_pages(r->len) : NULL;
+	long err = -ENOMEM;
+
+	wait_event(open_wait, READ_ONCE(open));
+	if (buf) {
+		take.off = va_to_pa(buf);
+		err = hostcall(HC_SPAWN_TAKE, &take, sizeof(take));
+		if (!err)
+			err = start(r->id, buf, r->len);
+		vfree_pages(buf, r->len);
+	}
+	if (err)
+		say(r->id, SPAWN_FAILED, (u32)-err);
+	kfree(r);
+}
+
+/* From the event ring: nothing may sleep here. */
+void spawn_request(u32 id, u64 len)
+{
+	struct request *r = kmalloc(sizeof(*r));
+
+	if (r) {
+		*r = (struct request){ id, len };
+		if (kthread_create(spawn_task, r, "spawn"))
+			return;
+		kfree(r);
+	}
+	say(id, SPAWN_FAILED, ENOMEM);
+}
+
+/* ---- signals ---- */
+
+static struct process *find_spawned(u32 id)
+{
+	struct process *p, *found = NULL;
+
+	spin_lock(&tasklist_lock);
+	list_for_each(p, &kernel_process.children, sibling)
+		if (p->spawn_id == id && !(p->flags & PROC_ZOMBIE))
+			found = process_get(p);
+	spin_unlock(&tasklist_lock);
+	return found;
+}
+
+void spawn_signal(u32 id, bool foreground, int sig)
+{
+	struct process *p = find_spawned(id);
+	struct tty *tty;
+
+	if (!p)
+		return;
+	tty = foreground ? process_tty_get(p) : NULL;
+	if (tty)
+		tty_signal_pgrp(tty, sig);
+	else
+		send_signal_process(p, sig, SEND_SIG_PRIV);
+	tty_put(tty);
+	process_put(p);
+}
