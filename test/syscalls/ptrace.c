@@ -652,7 +652,7 @@ static void debug_registers(void)
 	int status;
 
 	if (pt(PTRACE_POKEUSR, pid, DEBUGREG(0), (long)&watched) < 0) {
-		EQ(errno, EINVAL); /* a platform without */
+		CHECK(errno == EINVAL); /* a platform without */
 		finish(pid);
 		return;
 	}
