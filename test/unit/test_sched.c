@@ -15,6 +15,7 @@
 #include "hostcall.h"
 #include "sentry/kernel/boot.h"
 #include "sentry/kernel/events.h"
+#include "sentry/kernel/keys.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/sched.h"
@@ -65,6 +66,8 @@ void fs_state_put(struct fs_state *f) { (void)f; }
 void mm_users_get(struct mm *mm) { (void)mm; }
 void mm_users_put(struct mm *mm) { (void)mm; }
 struct pid *pid_get(struct pid *p) { return p; }
+void keys_task_free(struct task *t) { (void)t; }
+void keys_process_free(struct process *p) { (void)p; }
 void pid_put(struct pid *p) { (void)p; }
 s32 pid_nr_own(const struct pid *p) { return p->nr; }
 s32 pid_nr_slow(const struct pid *p) { return p->nr; }

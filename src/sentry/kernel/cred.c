@@ -8,6 +8,7 @@
 #include <linux/securebits.h>
 
 #include "base/string.h"
+#include "sentry/kernel/keys.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
@@ -24,6 +25,7 @@ void cred_put(struct cred *c)
 	if (c && refcount_dec_and_test(&c->ref)) {
 		kfree(c->groups);
 		user_ns_put(c->user_ns);
+		key_put(c->session_keyring);
 		kfree(c);
 	}
 }
@@ -62,6 +64,8 @@ struct cred *prepare_creds(void)
 		memcpy(c->groups, old->groups, old->ngroups * sizeof(u32));
 	}
 	user_ns_get(c->user_ns);
+	if (c->session_keyring)
+		key_get(c->session_keyring);
 	return c;
 }
 

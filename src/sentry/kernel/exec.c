@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/string.h"
 #include "sentry/kernel/exec.h"
+#include "sentry/kernel/keys.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/rseq.h"
 #include "sentry/kernel/task_internal.h"
@@ -455,6 +456,7 @@ static void reset_attributes(struct task *t, const struct binprm *b)
 	struct process *p = t->proc;
 
 	ptrace_clear_debug(t);
+	keys_exec(t);
 	t->altstack = (struct sigaltstack_val){ .flags = SS_DISABLE };
 	t->robust_list = 0;
 	t->restart.fn = NULL;

@@ -5,6 +5,7 @@
 #include "base/string.h"
 #include "sentry/kernel/ipc_sem.h"
 #include "sentry/kernel/boot.h"
+#include "sentry/kernel/keys.h"
 #include "sentry/kernel/nsproxy.h"
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/sched.h"
@@ -91,6 +92,7 @@ void process_put(struct process *p)
 	if (!p || !refcount_dec_and_test(&p->ref))
 		return;
 	sigpending_flush(&p->shared_pending);
+	keys_process_free(p);
 	pid_put(p->tgid);
 	pid_put(p->pgid);
 	pid_put(p->sid);
@@ -184,6 +186,7 @@ static void task_free(struct task *t)
 	seccomp_exit(t);
 	nsproxy_put(t->ns);
 	kfree(t->ctx.debug);
+	keys_task_free(t);
 	pid_put(t->pid);
 	process_put(t->proc);
 	kmem_cache_free(task_cache, t);

@@ -32,6 +32,7 @@ struct boot_params;
 struct tty;
 struct vfork_done;
 struct sem_undo_list;
+struct key;
 
 #define KSTACK_SIZE 0x8000ul /* 32 KiB, aligned; the lowest page is the guard */
 #define TASK_COMM_LEN 16
@@ -45,6 +46,7 @@ struct cred { /* immutable once published */
 	u32 uid, euid, suid, fsuid;
 	u32 gid, egid, sgid, fsgid;
 	kernel_cap_t inheritable, permitted, effective, bset, ambient;
+	struct key *session_keyring; /* keyrings(7); NULL: none yet */
 	struct user_ns *user_ns; /* what the capabilities are good for */
 	u32 securebits;
 	u32 ngroups;
@@ -134,6 +136,7 @@ struct process { /* a thread group */
 	s32 oom_score_adj;
 	u32 personality;
 	bool dumpable;
+	struct key *process_keyring; /* keys_lock */
 	bool did_exec, thp_disabled;
 	bool ns_ending; /* first of a pid namespace, waiting for the others to go: reaps all its children at once */
 	struct task *core_dumper; /* writes a core file; sighand->lock */
@@ -225,6 +228,7 @@ struct task {
 	u64 rseq_addr;
 	u32 rseq_len, rseq_sig, rseq_cpu;
 	void *seccomp;
+	struct key *thread_keyring; /* keys_lock */
 	struct sem_undo_list *sem_undo; /* ipc_sem.c */
 	s32 ioprio;
 	u32 mempolicy; /* set_mempolicy(2) */
