@@ -180,7 +180,8 @@ static void resets(void)
 {
 	struct linger l = { 1, 0 };
 	int s[2], err;
-	socklen_t len = sizeof(err);
+	struct sockaddr_in6 peer;
+	socklen_t len = sizeof(err), peerlen = sizeof(peer);
 
 	pair(s);
 	EQ(write(s[0], "unread", 6), 6);
@@ -194,6 +195,8 @@ static void resets(void)
 	setsockopt(s[1], SOL_SOCKET, SO_LINGER, &l, sizeof(l));
 	close(s[1]);
 	CHECK(revents(s[0]) & POLLERR);
+	FAILS(getpeername(s[0], (void *)&peer, &peerlen), ENOTCONN);
+	EQ(getsockname(s[0], (void *)&peer, &peerlen), 0);
 	EQ(getsockopt(s[0], SOL_SOCKET, SO_ERROR, &err, &len), 0);
 	EQ(err, ECONNRESET);
 	close(s[0]);

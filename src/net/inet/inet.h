@@ -26,6 +26,7 @@ struct inet_sock {
 	u32 uid; /* of the binder, for SO_REUSEPORT */
 	struct hlist_node port_node;
 	/* TCP, sk.lock */
+	bool was_reset;	       /* the peer is gone, what it sent may still be read: the state is CLOSE */
 	bool connect_reported; /* a non-blocking connect still has to say that it succeeded */
 	struct list_head synq, syn_node; /* clients waiting for room in a listener's acceptq; references */
 	struct inet_sock *listener;	 /* whose synq this client is on */

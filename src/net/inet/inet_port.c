@@ -246,7 +246,7 @@ int inet_getname(struct sock *sk, struct sockaddr_k *addr, u32 *len, bool peer)
 {
 	struct inet_sock *is = to_inet(sk);
 
-	if (peer && (!is->rport || sk->state == SS_UNCONNECTED || sk->state == SS_CONNECTING || sk->state == SS_CLOSED))
+	if (peer && (!is->rport || is->was_reset || sk->state == SS_UNCONNECTED || sk->state == SS_CONNECTING || sk->state == SS_CLOSED))
 		return -ENOTCONN;
 	*len = peer ? inet_format(is, &is->raddr, is->rport, addr) : inet_format(is, &is->laddr, is->lport, addr);
 	return 0;

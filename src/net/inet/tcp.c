@@ -240,6 +240,7 @@ static void tcp_reset(struct stream *s)
 	/* After the peer's FIN the error is EPIPE, else ECONNRESET. */
 	atomic_store(&sk->err, sk->shutdown & RCV_SHUTDOWN ? EPIPE : ECONNRESET);
 	sk->shutdown = SHUTDOWN_MASK;
+	to_inet(sk)->was_reset = true;
 	spin_unlock(&sk->lock);
 	sock_wake_all(sk);
 }
