@@ -15,25 +15,35 @@ static struct log_slot {
 	char *text;
 } slots[LOG_SLOTS];
 
-/* A locked slot with memory behind it, or NULL while there is none to be had. */
+/* The first slot has its memory from the start: who runs out of memory can still say so. */
+void log_init(void)
+{
+	struct page *page = frame_alloc(0, 0);
+
+	BUG_ON(!page);
+	slots[0].text = page_to_va(page);
+}
+
+/* A locked slot with memory behind it, or NULL before log_init(). */
 static struct log_slot *take_slot(void)
 {
 	struct log_slot *slot = slots;
 	struct page *page;
 
-	if (!memmap) /* before the frame allocator */
+	if (!slots[0].text)
 		return NULL;
 	while (!spin_trylock(&slot->lock))
 		slot = slot + 1 < slots + LOG_SLOTS ? slot + 1 : slots;
-	if (!slot->text) {
-		page = frame_alloc(0, 0);
-		if (!page) {
-			spin_unlock(&slot->lock);
-			return NULL;
-		}
+	if (slot->text)
+		return slot;
+	page = frame_alloc(0, 0);
+	if (page) {
 		slot->text = page_to_va(page);
+		return slot;
 	}
-	return slot;
+	spin_unlock(&slot->lock);
+	spin_lock(&slots[0].lock);
+	return slots;
 }
 
 static void send_slot(struct log_slot *slot, size_t len)

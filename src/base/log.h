@@ -7,6 +7,7 @@
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 extern enum log_level log_level; /* lines above this are dropped before they are formatted */
 
+void log_init(void); /* as soon as there are frames; lines before it are lost */
 void klog_line(enum log_level level, const char *fmt, ...) __printf(2, 3);
 /* A whole line as it is, whatever the level: traces, reports. At most LOG_LINE_MAX bytes. */
 #define LOG_LINE_MAX 2048

@@ -23,6 +23,7 @@ static void init_subsystems(struct boot_params *bp)
 	log_level = bp->log_level;
 	trace_flags = (bp->strace ? TRACE_STRACE : 0) | (bp->stats ? TRACE_STATS : 0);
 	mm_init();
+	log_init();
 	random_init();
 	sched_init(bp->ncpus);
 	sched_boot_cpu(0);

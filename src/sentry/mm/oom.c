@@ -20,40 +20,63 @@ s64 oom_badness(struct process *p, struct mm *mm)
 	return MAX(points, 1l);
 }
 
-/* A task of the worst process, referenced; NULL when a victim is dying already or none may be killed. */
+struct choice {
+	struct task *victim; /* a task of the worst process, referenced */
+	s64 most, all;
+	bool dying; /* somebody will give back memory soon */
+};
+
+/* A look without a reference: to drop the last one here would unmap, and somebody waits for memory. */
+static s64 score_of(struct task *t, bool *dying)
+{
+	s64 score;
+
+	spin_lock(&t->alloc_lock);
+	score = t->mm ? oom_badness(t->proc, t->mm) : 0;
+	*dying = t->mm && (t->proc->flags & PROC_GROUP_EXIT);
+	spin_unlock(&t->alloc_lock);
+	return score;
+}
+
+/* Is the process worse than `limit`? Of equals the youngest is taken: not the one that all come from. */
+static void consider(struct choice *c, s32 nr, s64 limit)
+{
+	struct pid *pid = pid_find_in(&init_pid_ns, nr);
+	struct task *t = pid ? pid_task_get(pid) : NULL;
+	s64 score;
+
+	pid_put(pid);
+	if (!t)
+		return;
+	score = score_of(t, &c->dying);
+	c->all += MAX(score, 0l);
+	if (score > 0 && score >= limit) {
+		if (c->victim)
+			task_put(c->victim);
+		c->victim = t;
+		c->most = score;
+	} else {
+		task_put(t);
+	}
+}
+
+/*
+ * The victim, referenced; NULL when one is dying already or none may be killed. Process 1, with which the sandbox ends, goes
+ * only when it holds more than all others together.
+ */
 static struct task *choose_victim(void)
 {
-	struct task *victim = NULL;
-	s64 most = 0;
+	struct choice c = { .victim = NULL };
 
-	for (s32 nr = next_tgid(&init_pid_ns, 1); nr > 0; nr = next_tgid(&init_pid_ns, nr + 1)) {
-		struct pid *pid = pid_find_in(&init_pid_ns, nr);
-		struct task *t = pid ? pid_task_get(pid) : NULL;
-		s64 score = 0;
-		bool dying = false;
-
-		pid_put(pid);
-		if (t) { /* a look without a reference: to drop the last one here would unmap, and somebody waits for memory */
-			spin_lock(&t->alloc_lock);
-			score = t->mm ? oom_badness(t->proc, t->mm) : 0;
-			dying = t->mm && (t->proc->flags & PROC_GROUP_EXIT);
-			spin_unlock(&t->alloc_lock);
-		}
-		if (score > most || dying) {
-			if (victim)
-				task_put(victim);
-			victim = t;
-			t = NULL;
-			most = score;
-		}
-		if (t)
-			task_put(t);
-		if (dying) { /* it will free its memory soon */
-			task_put(victim);
-			return NULL;
-		}
+	for (s32 nr = next_tgid(&init_pid_ns, 2); nr > 0 && !c.dying; nr = next_tgid(&init_pid_ns, nr + 1))
+		consider(&c, nr, c.most);
+	if (!c.dying)
+		consider(&c, 1, c.all + 1);
+	if (c.dying && c.victim) {
+		task_put(c.victim);
+		c.victim = NULL;
 	}
-	return victim;
+	return c.victim;
 }
 
 static void log_victim(const struct task *t, const struct mm *mm)

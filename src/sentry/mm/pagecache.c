@@ -878,6 +878,20 @@ static struct inode *pick_mapped(u64 *index)
 	return inode;
 }
 
+/* What so many map (libc, the shell of a fork bomb) is dear to take away and wanted back at once: then somebody has to go. */
+#define WIDELY_MAPPED 64u
+static bool widely_mapped(struct mapping *m)
+{
+	struct list_head *n;
+	u32 count = 0;
+
+	mutex_lock(&m->i_mmap_lock);
+	for (n = m->i_mmap.next; n != &m->i_mmap && count < WIDELY_MAPPED; n = n->next)
+		count++;
+	mutex_unlock(&m->i_mmap_lock);
+	return count == WIDELY_MAPPED;
+}
+
 static struct inode *pick_dirty(void)
 {
 	struct inode *inode = NULL;
@@ -932,7 +946,8 @@ u64 pagecache_reclaim(void)
 	for (u32 i = 0; i < 64 && (inode = pick_mapped(&index)); i++) {
 		u64 first = index & ~(u64)(BATCH - 1);
 
-		unmap_pages(inode->mapping, first, first + BATCH - 1, false);
+		if (!widely_mapped(inode->mapping))
+			unmap_pages(inode->mapping, first, first + BATCH - 1, false);
 		inode_put(inode);
 	}
 	return pagecache_shrink(1024) + dcache_shrink(1024);

@@ -114,20 +114,20 @@ static void count_entry(void *arg, u64 va, u64 *pte)
 	*(u64 *)arg += !(*pte & PTE_SPECIAL);
 }
 
-static void count_anon(void *arg, u64 va, u64 *pte)
+static void find_anon(void *arg, u64 va, u64 *pte)
 {
 	(void)va;
-	*(u64 *)arg += !(*pte & PTE_SPECIAL) && page_is_anon(pa_to_page(pte_pa(*pte)));
+	*(bool *)arg |= !(*pte & PTE_SPECIAL) && page_is_anon(pa_to_page(pte_pa(*pte)));
 }
 
-u64 vma_anon_pages(struct vma *vma)
+bool vma_was_written(struct vma *vma)
 {
-	u64 n = 0;
+	bool written = false;
 
 	spin_lock(&vma->mm->pt_lock);
-	pt_for_each(vma->mm, vma->start, vma->end, count_anon, &n);
+	pt_for_each(vma->mm, vma->start, vma->end, find_anon, &written);
 	spin_unlock(&vma->mm->pt_lock);
-	return n;
+	return written;
 }
 
 u64 vma_resident_pages(struct vma *vma)
