@@ -244,6 +244,41 @@ static void left_out(void)
 	CHECK(core && !at(core, marker));
 }
 
+static void set_filter(const char *text)
+{
+	int fd = open("/proc/self/coredump_filter", O_WRONLY);
+
+	write(fd, text, strlen(text));
+	close(fd);
+	set_limit(RLIM_INFINITY);
+}
+
+static void die_filtered(void)
+{
+	set_filter("0x10");
+	marker[1] = 'x';
+	abort();
+}
+
+static void filter(void)
+{
+	char text[16] = "";
+	size_t size;
+	char *core;
+	int fd = open("/proc/self/coredump_filter", O_RDONLY);
+
+	EQ(read(fd, text, sizeof(text)), 9);
+	EQ(memcmp(text, "00000033\n", 9), 0);
+	close(fd);
+	fd = open("/proc/self/coredump_filter", O_WRONLY);
+	FAILS(write(fd, "x", 1), EINVAL);
+	close(fd);
+	CHECK(WCOREDUMP(death_of(die_filtered)));
+	core = load(&size);
+	CHECK(core && !at(core, marker));
+	CHECK(size < 1 << 20);
+}
+
 /* waitid(2) tells it too. */
 static void told(void)
 {
@@ -305,6 +340,7 @@ int main(void)
 	RUN(none);
 	RUN(limit);
 	RUN(left_out);
+	RUN(filter);
 	RUN(told);
 	RUN(in_the_way);
 	unlink("core");

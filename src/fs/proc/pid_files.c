@@ -361,7 +361,7 @@ static void smaps(struct seq *s, struct mm *mm)
 			   "Pss:            %8lu kB\nShared_Clean:          0 kB\nShared_Dirty:          0 kB\n"
 			   "Private_Clean:         0 kB\nPrivate_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\n"
 			   "Swap:                  0 kB\nLocked:                0 kB\nTHPeligible:    0\nVmFlags: %s%s%s%s%s\n",
-			   kb, rss, rss, rss, rss, v->file ? 0 : rss, v->flags & VM_READ ? "rd " : "",
+			   kb, rss, rss, rss, rss, vma_anon_pages(v) << 2, v->flags & VM_READ ? "rd " : "",
 			   v->flags & VM_WRITE ? "wr " : "", v->flags & VM_EXEC ? "ex " : "", v->flags & VM_SHARED ? "sh " : "",
 			   v->flags & VM_GROWSDOWN ? "gd " : "");
 	}
@@ -460,6 +460,28 @@ static int store_oom_adj(struct inode *inode, char *text, size_t n)
 		t->proc->oom_score_adj = (s32)v;
 	task_put(t);
 	return err;
+}
+
+static void dump_filter(struct seq *s, struct mm *mm) { seq_printf(s, "%08x\n", mm->dump_filter); }
+static int show_dump_filter(struct seq *s, struct inode *inode) { return with_mm(s, inode, dump_filter); }
+
+static int store_dump_filter(struct inode *inode, char *text, size_t n)
+{
+	struct task *t = proc_task_get(inode);
+	struct mm *mm;
+	u64 v;
+	int err;
+
+	err = kstrtou64(text, text[0] != '0' ? 10 : text[1] == 'x' || text[1] == 'X' ? 16 : 8, &v);
+	if (!t)
+		return -ESRCH;
+	mm = task_get_mm(t);
+	if (!err && mm)
+		mm->dump_filter = (u32)v & DUMP_MASK;
+	if (mm)
+		mm_users_put(mm);
+	task_put(t);
+	return err ? -EINVAL : 0;
 }
 
 static int show_zero(struct seq *s, struct inode *inode)
@@ -728,7 +750,7 @@ static const struct file_ops ns_fops = { .iterate = ns_iterate, .llseek = generi
 	TEXT("uid_map", 0644, show_uid_map, store_uid_map), TEXT("gid_map", 0644, show_gid_map, store_gid_map), \
 	TEXT("setgroups", 0644, show_setgroups, store_setgroups), TEXT("loginuid", 0644, show_loginuid, NULL), \
 	TEXT("sessionid", 0444, show_loginuid, NULL), TEXT("personality", 0400, show_personality, NULL), \
-	TEXT("wchan", 0444, show_zero, NULL), TEXT("io", 0400, show_io, NULL),          \
+	TEXT("coredump_filter", 0644, show_dump_filter, store_dump_filter), TEXT("wchan", 0444, show_zero, NULL), TEXT("io", 0400, show_io, NULL),          \
 	{ "mem", S_IFREG | 0600, &mem_iops, &mem_fops, { NULL, NULL } },                \
 	LINK("exe", &proc_exe_iops), LINK("cwd", &proc_cwd_iops), LINK("root", &proc_root_iops), \
 	DIR("fd", &proc_fd_iops, &proc_fd_fops), DIR("fdinfo", &proc_fdinfo_iops, &proc_fdinfo_fops), \

@@ -97,18 +97,20 @@ static bool is_elf_start(struct mm *mm, const struct core_segment *s)
 	       !memcmp(magic, ELFMAG, SELFMAG);
 }
 
-/* core(5), /proc/PID/coredump_filter with its default: anonymous memory, what private mappings may have changed, ELF headers. */
-static u64 dumped_bytes(struct vma *v)
+/* core(5), "Controlling which mappings are written to the core dump". */
+static u64 dumped_bytes(struct vma *v, u32 filter)
 {
 	u64 size = v->end - v->start;
 
 	if (v->flags & (VM_IO | VM_DONTDUMP))
 		return 0;
-	if (!v->file)
-		return v->flags & VM_READ || !v->ops ? size : 0;
+	if (v->ops && !v->file) /* the vDSO */
+		return v->flags & VM_READ ? size : 0;
 	if (v->flags & VM_SHARED)
-		return v->file->inode->nlink ? 0 : size;
-	return vma_was_written(v) ? size : 0;
+		return filter & (v->file && v->file->inode->nlink ? DUMP_FILE_SHARED : DUMP_ANON_SHARED) ? size : 0;
+	if (filter & DUMP_ANON_PRIVATE && (!v->file || vma_anon_pages(v)))
+		return size;
+	return v->file && filter & DUMP_FILE_PRIVATE ? size : 0;
 }
 
 static long collect_segments(struct core *c, struct mm *mm)
@@ -126,13 +128,13 @@ static long collect_segments(struct core *c, struct mm *mm)
 		struct core_segment *s = &c->seg[n++];
 
 		*s = (struct core_segment){ .start = v->start, .end = v->end, .flags = v->flags, .pgoff = v->pgoff,
-					    .bytes = dumped_bytes(v), .file = v->file ? file_get(v->file) : NULL,
+					    .bytes = dumped_bytes(v, mm->dump_filter), .file = v->file ? file_get(v->file) : NULL,
 					    .sparse = !v->file && !v->ops };
 	}
 	up_read(&mm->lock);
 	c->nseg = n;
 	for (u32 i = 0; i < n; i++)
-		if (!c->seg[i].bytes && c->seg[i].flags & VM_READ && is_elf_start(mm, &c->seg[i]))
+		if (mm->dump_filter & DUMP_ELF_HEADERS && !c->seg[i].bytes && c->seg[i].flags & VM_READ && is_elf_start(mm, &c->seg[i]))
 			c->seg[i].bytes = PAGE_SIZE;
 	return 0;
 }

@@ -360,6 +360,8 @@ long load_elf(struct binprm *b)
 	err = read_image(b->file, b->head, b->head_len, img);
 	if (!err) {
 		b->mm = mm_create();
+		if (b->mm && current->mm)
+			b->mm->dump_filter = current->mm->dump_filter;
 		err = b->mm ? load_image(b, img) : -ENOMEM;
 	}
 	kfree(img);

@@ -34,6 +34,7 @@ static struct mm *mm_new(void)
 	atomic_store(&mm->users, 1);
 	rwsem_init(&mm->lock);
 	spin_lock_init(&mm->pt_lock);
+	mm->dump_filter = DUMP_DEFAULT;
 	if (pt_init(mm)) {
 		kfree(mm);
 		return NULL;
@@ -123,6 +124,7 @@ void mm_users_put(struct mm *mm)
 static void copy_fields(struct mm *to, const struct mm *from)
 {
 	to->mmap_base = from->mmap_base;
+	to->dump_filter = from->dump_filter;
 	to->start_code = from->start_code;
 	to->end_code = from->end_code;
 	to->start_data = from->start_data;

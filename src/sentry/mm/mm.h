@@ -79,6 +79,7 @@ struct mm {
 	struct file *exe_file;
 	u64 vdso_base;
 	u64 def_flags;
+	u32 dump_filter; /* /proc/PID/coredump_filter: core(5) */
 	void *membarrier_state, *aio;
 };
 static inline u64 mm_peak_rss(struct mm *mm)
@@ -87,6 +88,13 @@ static inline u64 mm_peak_rss(struct mm *mm)
 
 	return MAX(now, mm->hiwater_rss);
 }
+#define DUMP_ANON_PRIVATE 1u
+#define DUMP_ANON_SHARED 2u
+#define DUMP_FILE_PRIVATE 4u
+#define DUMP_FILE_SHARED 8u
+#define DUMP_ELF_HEADERS 16u
+#define DUMP_DEFAULT 0x33u
+#define DUMP_MASK 0x1ffu
 struct vm_ops {
 	/* Give the page at `pgoff` of the file, uptodate, with a reference; or ERR_PTR(-errno): -ENXIO beyond the end (SIGBUS).
 	 * Called with mm->lock held for reading. NULL: anonymous memory. */
@@ -133,7 +141,7 @@ struct vma *vma_find(struct mm *mm, u64 addr);	/* first with end > addr; lock he
 struct vma *vma_first(struct mm *mm);
 struct vma *vma_next(struct vma *vma);
 u64 vma_resident_pages(struct vma *vma);
-bool vma_was_written(struct vma *vma); /* a private mapping that has pages of its own; mm->lock held */ /* present in the page table; mm lock held */
+u64 vma_anon_pages(struct vma *vma); /* those of them that are its own, not a file's */ /* present in the page table; mm lock held */
 
 /* mmap(2) for the sentry's own callers: address or -errno. Takes mm->lock. prot PROT_*, flags MAP_*. */
 long mm_mmap(struct mm *mm, u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u64 off);

@@ -114,20 +114,20 @@ static void count_entry(void *arg, u64 va, u64 *pte)
 	*(u64 *)arg += !(*pte & PTE_SPECIAL);
 }
 
-static void find_anon(void *arg, u64 va, u64 *pte)
+static void count_anon(void *arg, u64 va, u64 *pte)
 {
 	(void)va;
-	*(bool *)arg |= !(*pte & PTE_SPECIAL) && page_is_anon(pa_to_page(pte_pa(*pte)));
+	*(u64 *)arg += !(*pte & PTE_SPECIAL) && page_is_anon(pa_to_page(pte_pa(*pte)));
 }
 
-bool vma_was_written(struct vma *vma)
+u64 vma_anon_pages(struct vma *vma)
 {
-	bool written = false;
+	u64 n = 0;
 
 	spin_lock(&vma->mm->pt_lock);
-	pt_for_each(vma->mm, vma->start, vma->end, find_anon, &written);
+	pt_for_each(vma->mm, vma->start, vma->end, count_anon, &n);
 	spin_unlock(&vma->mm->pt_lock);
-	return written;
+	return n;
 }
 
 u64 vma_resident_pages(struct vma *vma)
