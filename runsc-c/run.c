@@ -246,6 +246,8 @@ int run_sandbox(const struct sandbox_config *cfg)
 	status = start(cfg, &r, &l);
 	if (!status) {
 		close_child_ends(&l, cfg->ncpus);
+		if (cfg->forked)
+			cfg->forked(cfg);
 		r.control = l.control[0];
 		relay_init(&r.relay, cfg->listener, r.control);
 		watch(&r);

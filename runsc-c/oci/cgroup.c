@@ -245,20 +245,21 @@ static int set_memory(const struct container *c, struct json_object *memory, str
 	s64 limit = 0, swap = 0, v;
 	bool has_limit = json_s64(r, memory, "linux.resources.memory", "limit", &limit) && limit;
 	bool has_swap = json_s64(r, memory, "linux.resources.memory", "swap", &swap) && swap;
+	char text[32];
 	int err = 0;
 
-	if (has_limit) {
-		/* v1 refuses a limit above that of memory and swap together: raise that one first. */
-		if (has_swap && dir_with(c, "memory.memsw.limit_in_bytes"))
-			set_limit(c, "memory.swap", "memory.memsw.limit_in_bytes", NULL, swap);
-		err = set_limit(c, "memory.limit", "memory.limit_in_bytes", "memory.max", limit);
-	}
-	if (!err && has_swap) {
-		if (dir_with(c, "memory.memsw.limit_in_bytes"))
+	/* Neither order suits both ways on v1: the limit may not be above that of memory and swap together. */
+	if (has_limit && has_swap && dir_with(c, "memory.memsw.limit_in_bytes")) {
+		snprintf(text, sizeof(text), "%lld", (long long)limit);
+		if (write_text(dir_with(c, "memory.limit_in_bytes"), "memory.limit_in_bytes", text) < 0)
 			err = set_limit(c, "memory.swap", "memory.memsw.limit_in_bytes", NULL, swap);
-		else if (dir_with(c, "memory.swap.max"))
-			err = set_limit(c, "memory.swap", "-", "memory.swap.max", swap < 0 ? -1 : swap - limit);
 	}
+	if (!err && has_limit)
+		err = set_limit(c, "memory.limit", "memory.limit_in_bytes", "memory.max", limit);
+	if (!err && has_swap && dir_with(c, "memory.memsw.limit_in_bytes"))
+		err = set_limit(c, "memory.swap", "memory.memsw.limit_in_bytes", NULL, swap);
+	else if (!err && has_swap && dir_with(c, "memory.swap.max"))
+		err = set_limit(c, "memory.swap", "-", "memory.swap.max", swap < 0 ? -1 : swap - limit);
 	if (!err && json_s64(r, memory, "linux.resources.memory", "reservation", &v) && v)
 		err = set_limit(c, "memory.reservation", "memory.soft_limit_in_bytes", "memory.low", v);
 	return err;

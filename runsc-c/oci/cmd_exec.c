@@ -346,6 +346,10 @@ static int start(struct container *c, const struct spec_process *p, const struct
 	if (!err && init_wait_ready(ready))
 		err = 255; /* as runc, and what engines look for */
 	close(ready);
+	if (err) { /* it would keep the container's pid namespace from ending */
+		kill(*pid, SIGKILL);
+		waitpid(*pid, NULL, 0);
+	}
 	if (err || !o->pid_file)
 		return err;
 	snprintf(text, sizeof(text), "%d", (int)*pid);

@@ -228,6 +228,25 @@ static void fill_config(struct sandbox_config *cfg, const struct init_request *r
 	add_mounts(cfg, req);
 }
 
+/* ---- our own mounts ---- */
+
+/*
+ * Engines look into a container by way of its process: they join its mount namespace and read /proc there (podman top), or copy files to what
+ * is its root (podman cp). So it has that root, and the /proc of its pid namespace; sandbox and gofer have theirs already.
+ */
+static void enter_root(const struct sandbox_config *cfg)
+{
+	const char *root = cfg->trees[0].path;
+
+	if (mount(root, root, NULL, MS_BIND | MS_REC, NULL) < 0 || chdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+	    umount2(".", MNT_DETACH) < 0) {
+		oci_warn("%s: engines do not see it as the container's root: %s", root, strerror(errno));
+		return;
+	}
+	if (access("/proc", F_OK) == 0 && mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		oci_warn("/proc of the container's process: %s", strerror(errno));
+}
+
 /* ---- before it starts ---- */
 
 static const char *env_path(char **env)
@@ -340,6 +359,8 @@ static __noreturn void init_main(const struct init_request *req, int go)
 	fill_config(&cfg, req);
 	cfg.platform = platform;
 	cfg.listener = listen_for_exec(req->container);
+	if (req->pid_namespace && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+		cfg.forked = enter_root;
 	wait_for_start(req->container);
 	if (chdir("/") < 0)
 		_exit(1);

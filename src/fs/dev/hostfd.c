@@ -401,7 +401,7 @@ static struct hostfd *hostfd_create(const struct hc_stdio *s, struct tty **tty)
 	return h;
 }
 
-static struct file *hostfd_open(struct hostfd *h, const struct hc_stdio *s)
+static struct file *open_nameless(struct hostfd *h, const struct hc_stdio *s)
 {
 	struct inode *inode = anon_inode_new(s->mode);
 	struct file *file;
@@ -410,17 +410,38 @@ static struct file *hostfd_open(struct hostfd *h, const struct hc_stdio *s)
 		return ERR_PTR(-ENOMEM);
 	inode->priv = h;
 	inode->iop = &hostfd_iops;
-	if (h->tty) {
-		inode->mode = S_IFCHR | 0620;
+	if (h->kind == STDIO_TTY)
 		inode->rdev = MKDEV(5, 1);
-	} else if (h->kind == STDIO_CHAR) {
+	else if (h->kind == STDIO_CHAR)
 		inode->rdev = MKDEV(1, 3);
-	}
 	file = file_on_inode(inode, h->tty ? "/dev/console" : "pipe", &hostfd_fops, h, s->flags);
-	if (IS_ERR(file)) {
+	if (IS_ERR(file))
 		inode_put(inode);
-		return file;
+	return file;
+}
+
+/* A terminal is /dev/console, where there is one: ttyname(3) compares the two. It is its user's, as after login. */
+static struct file *open_console(struct hostfd *h, const struct hc_stdio *s)
+{
+	struct file *file = NULL;
+	struct path path;
+
+	if (path_lookup(AT_FDCWD, "/dev/console", 0, &path))
+		return open_nameless(h, s);
+	if (S_ISCHR(path.dentry->inode->mode) && path.dentry->inode->rdev == MKDEV(5, 1)) {
+		path.dentry->inode->uid = current->cred->uid;
+		file = file_on_path(&path, &hostfd_fops, h, s->flags);
 	}
+	path_put(&path);
+	return file ? file : open_nameless(h, s);
+}
+
+static struct file *hostfd_open(struct hostfd *h, const struct hc_stdio *s)
+{
+	struct file *file = h->tty ? open_console(h, s) : open_nameless(h, s);
+
+	if (IS_ERR(file))
+		return file;
 	if (h->tty)
 		tty_get(h->tty);
 	if (h->seekable)

@@ -176,6 +176,22 @@ struct file *file_on_inode(struct inode *inode, const char *name, const struct f
 	return f;
 }
 
+struct file *file_on_path(const struct path *path, const struct file_ops *fop, void *priv, u32 flags)
+{
+	struct file *f = file_alloc();
+
+	if (!f)
+		return ERR_PTR(-ENOMEM);
+	f->path = *path;
+	path_get(&f->path);
+	f->inode = path->dentry->inode;
+	f->fop = fop;
+	f->priv = priv;
+	f->flags = flags & ~(u32)O_CLOEXEC;
+	f->mode = (u32)open_flags_to_mode(flags);
+	return f;
+}
+
 struct file *anon_file(const char *name, const struct file_ops *fop, void *priv, u32 flags)
 {
 	struct inode *inode = anon_inode_new(0600);

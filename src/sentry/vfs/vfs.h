@@ -233,6 +233,8 @@ void file_allow_write(struct file *f);
 /* Make an open file on an anonymous inode (pipes, sockets, eventfd, ...): `name` shows as "anon_inode:[name]". */
 struct file *anon_file(const char *name, const struct file_ops *fop, void *priv, u32 flags);
 struct inode *anon_inode_new(u32 mode); /* a fresh inode of the anonymous super block (sockets, pipes: own ino) */
+/* The same on a name that is there; the reference on the path stays the caller's. */
+struct file *file_on_path(const struct path *path, const struct file_ops *fop, void *priv, u32 flags);
 struct file *file_on_inode(struct inode *inode, const char *name, const struct file_ops *fop, void *priv, u32 flags);
 
 /* ---- descriptor tables (file.c) ---- */
