@@ -134,7 +134,7 @@ static scmp_filter_ctx gofer_filter(void)
 	/* Trees that may be written. Which ones is checked by request and by the mount. */
 	ALLOW(ctx, SCMP_SYS(ftruncate), SCMP_SYS(mkdirat), SCMP_SYS(symlinkat), SCMP_SYS(linkat), SCMP_SYS(mknodat),
 	      SCMP_SYS(unlinkat), SCMP_SYS(renameat2), SCMP_SYS(fchownat), SCMP_SYS(fchmodat), SCMP_SYS(utimensat),
-	      SCMP_SYS(setxattr), SCMP_SYS(removexattr));
+	      SCMP_SYS(setxattr), SCMP_SYS(removexattr), SCMP_SYS(fsync), SCMP_SYS(syncfs));
 	return ctx;
 }
 

@@ -14,7 +14,7 @@
  * SYMLINK: the name, then the target up to the end. LINK: `node` under to_name in to_node; name_len 0.
  * RENAME: name in `node` to to_name in to_node. READDIR: `max` bytes of reply at most (0: GOFER_MSG_MAX); "." and ".." are
  * not given. GETXATTR and LISTXATTR with size 0 ask for the length alone. OPEN and CREATE pass a descriptor with the reply;
- * only regular files are ever opened. Trees that are read-only answer -EROFS to every change.
+ * only regular files are ever opened. Trees that are read-only answer -EROFS to every change, and to SYNC.
  */
 #ifndef INCLUDE_GOFER_H
 #define INCLUDE_GOFER_H
@@ -45,6 +45,7 @@ enum gofer_op {
 	GOFER_SETXATTR,
 	GOFER_REMOVEXATTR,
 	GOFER_CONNECT,	/* refused unless host sockets are allowed */
+	GOFER_SYNC,	/* node, to stable storage; whole: all of its file system */
 	GOFER_OP_NR
 };
 
@@ -68,6 +69,7 @@ struct gofer_req {
 		struct { u32 n, pad; } forget;		/* then u64 ids */
 		struct { u32 name_len, size, flags, pad; } xattr; /* then name, then value */
 		struct { u32 mode, uid, gid, name_len; u64 rdev; } mknod;
+		struct { u32 whole, pad; } sync;
 		u64 raw[8];
 	};
 };

@@ -3,6 +3,7 @@
 import argparse
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -122,6 +123,82 @@ class Options(unittest.TestCase):
             self.assertEqual(os.stat(d + "/h").st_mode & 0o7777, 0o600)
             self.assertEqual(os.stat(d + "/h").st_nlink, 2)
             self.assertEqual(os.readlink(d + "/s"), "h")
+
+    def test_sync_writes_back(self):
+        script = """
+import mmap, os
+f = os.open("written", os.O_RDWR | os.O_CREAT, 0o644)
+os.write(f, b"w" * 10000)
+g = os.open("mapped", os.O_RDWR | os.O_CREAT, 0o644)
+os.ftruncate(g, 8192)
+m = mmap.mmap(g, 8192)
+for call in os.sync, m.flush, lambda: os.fsync(g), lambda: os.fdatasync(g), os.sync:
+    m[0] += 1
+    m[4096] += 2
+    call()
+    print("ready", flush=True)
+    input()
+os.fsync(os.open(".", os.O_RDONLY))
+m[8191] = 7
+"""
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as d:
+            os.chmod(d, 0o777)
+            p = subprocess.Popen(command("/usr/bin/python3", "-c", script, options=["--rw=" + d, "--cwd=" + d]), cwd="/",
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for n in range(1, 6):
+                self.assertEqual(p.stdout.readline(), b"ready\n")
+                with open(d + "/mapped", "rb") as f:
+                    text = f.read()
+                self.assertEqual((len(text), text[0], text[4096]), (8192, n, 2 * n))
+                with open(d + "/written", "rb") as f:
+                    self.assertEqual(f.read(), b"w" * 10000)
+                p.stdin.write(b"\n")
+                p.stdin.flush()
+            out, err = p.communicate(timeout=WAIT)
+            self.assertEqual((p.returncode, err), (0, b""))
+            with open(d + "/mapped", "rb") as f:
+                self.assertEqual(f.read()[8191], 7)
+
+    @unittest.skipIf(os.geteuid(), "mounts a small file system")
+    def test_full_file_system(self):
+        """A failed write-back is told once to each open file, by fsync; to the close or the O_SYNC write that causes it."""
+        script = """
+import os
+def tell(f, *args):
+    try:
+        return f(*args)
+    except OSError as e:
+        return e.errno
+def make(name, flags=0):
+    return os.open(name, os.O_RDWR | os.O_CREAT | flags, 0o644)
+a, b = make("f"), make("f")
+os.write(a, b"x" * 262144)
+print(tell(os.fsync, a), tell(os.fsync, a), tell(os.fsync, b), tell(os.fsync, b), tell(os.fsync, make("f")))
+c = make("g")
+os.write(c, b"x" * 262144)
+print(tell(os.close, c), tell(os.fsync, make("g")), tell(os.fsync, make("g")))
+print(tell(os.write, make("h", os.O_SYNC), b"x" * 262144), tell(os.pwritev, make("i"), [b"x" * 262144], 0, os.RWF_DSYNC))
+"""
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as d:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "small", d], check=True)
+            try:
+                result = run("/usr/bin/python3", "-c", script, options=["--rw=" + d, "--cwd=" + d])
+                self.assertEqual((result.stdout, result.stderr), (b"28 None 28 None None\n28 28 None\n28 28\n", b""))
+                self.assertEqual(os.stat(d + "/f").st_size, 65536)
+            finally:
+                subprocess.run(["umount", d], check=True)
+
+    def test_deep_path_is_one_request(self):
+        def requests(path):
+            result = run("/bin/sh", "-c", f"[ -e {path} ]", options=["--stats"])
+            self.assertEqual(result.returncode, 0, result.stderr)
+            found = re.search(rb"^\s*(?:hostcall\s+)?gofer\s+(\d+)", result.stderr, re.M)
+            return int(found.group(1))
+
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as d:
+            os.chmod(d, 0o755)
+            os.makedirs(d + "/3/4/5/6/7/8")
+            self.assertEqual(requests(d + "/3/4/5/6/7/8") - requests("/"), 1)
 
     def test_host_is_not_changed(self):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as d:

@@ -387,7 +387,7 @@ static int gofer_rename(struct inode *from_dir, struct dentry *from, struct inod
 	return err;
 }
 
-static int gofer_dir_fsync(struct file *f, bool data_only) { return 0; }
+static int gofer_dir_fsync(struct file *f, bool data_only) { return gofer_sync_node(f->inode, false); }
 
 #define DIR_OPS                                                                         \
 	.lookup = gofer_lookup, .create = gofer_create, .mkdir = gofer_mkdir, .mknod = gofer_mknod, .symlink = gofer_symlink, \

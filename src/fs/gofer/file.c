@@ -196,6 +196,42 @@ static int read_pages(struct mapping *m, struct page **pages, u32 n)
 	return err;
 }
 
+/* Behind the first n bytes. */
+static void advance(struct hc_rwv *io, u64 n)
+{
+	u32 k = 0;
+
+	io->pos += n;
+	for (; k < io->nsegs && n >= io->segs[k].len; k++)
+		n -= io->segs[k].len;
+	io->nsegs -= k;
+	memmove(io->segs, io->segs + k, io->nsegs * sizeof(io->segs[0]));
+	if (io->nsegs) {
+		io->segs[0].off += n;
+		io->segs[0].len -= n;
+	}
+}
+
+/* Write `len` bytes of the pages: a short write goes on until the host says why. */
+static int write_batch(struct hc_submit *s, hc_handle h, struct page **pages, u32 n, u64 len)
+{
+	memset(s, 0, sizeof(*s));
+	s->op = HC_OP_WRITEV;
+	s->io.handle = h;
+	s->io.pos = pages[0]->index << PAGE_SHIFT;
+	add_pages(s, pages, n);
+	s->io.segs[s->io.nsegs - 1].len -= ((u64)n << PAGE_SHIFT) - len;
+	while (len) {
+		s64 put = host_io(s, false);
+
+		if (put <= 0 || (u64)put > len)
+			return put < 0 ? (int)put : -EIO;
+		len -= (u64)put;
+		advance(&s->io, (u64)put);
+	}
+	return 0;
+}
+
 static int write_pages(struct mapping *m, struct page **pages, u32 n, u64 len)
 {
 	struct hc_submit *s = kzalloc(sizeof(*s));
@@ -209,20 +245,12 @@ static int write_pages(struct mapping *m, struct page **pages, u32 n, u64 len)
 	for (u32 k = 0; k < n && !err; k += HC_SEGS_MAX) {
 		u32 part = MIN(n - k, (u32)HC_SEGS_MAX);
 		u64 start = (u64)k << PAGE_SHIFT, end = MIN((u64)(k + part) << PAGE_SHIFT, len);
-		s64 put;
 
 		if (start >= len)
 			break;
-		memset(s, 0, sizeof(*s));
-		s->op = HC_OP_WRITEV;
-		s->io.handle = h;
-		s->io.pos = pages[k]->index << PAGE_SHIFT;
-		add_pages(s, pages + k, part);
-		s->io.segs[s->io.nsegs - 1].len -= ((u64)(k + part) << PAGE_SHIFT) - end;
-		put = host_io(s, false);
-		if (put != (s64)(end - start))
-			err = put < 0 ? (int)put : -EIO;
+		err = write_batch(s, h, pages + k, part, end - start);
 	}
+	gnode_of(m->inode)->changes++;
 	io_end(m->inode);
 	kfree(s);
 	return err;
@@ -278,16 +306,26 @@ static long gofer_write(struct file *f, struct iov_iter *from, u64 *pos)
 static int gofer_fsync(struct file *f, bool data_only)
 {
 	struct hc_file2 req = { .arg = data_only };
-	int err = mapping_writeback(f->inode->mapping);
+	struct mapping *m = f->inode->mapping;
+	int err;
 
-	if (err || gsuper_of(f->inode)->readonly)
-		return err;
-	err = io_begin(f->inode, true, &req.handle);
+	if (gsuper_of(f->inode)->readonly)
+		return 0;
+	mapping_writeback(m);
+	err = io_begin(f->inode, false, &req.handle);
 	if (err)
 		return err;
 	err = (int)hostcall(HC_FSYNC, &req, sizeof(req));
 	io_end(f->inode);
-	return err;
+	if (err) /* the host tells it once, and our handle is everybody's */
+		mapping_failed(m, err);
+	return mapping_tell(m, f);
+}
+
+static int gofer_open(struct inode *i, struct file *f)
+{
+	mapping_opened(i->mapping, f);
+	return 0;
 }
 
 /* Others on the host read the file: what was written is there when it is closed. */
@@ -318,6 +356,7 @@ static int set_size(struct inode *i, u64 size)
 			mapping_truncate(i->mapping, size);
 		i->size = size;
 	}
+	gnode_of(i)->changes++;
 	return err;
 }
 
@@ -371,11 +410,19 @@ static int gofer_fallocate(struct file *f, u32 mode, u64 off, u64 len)
 		return err;
 	err = (int)hostcall(HC_FALLOCATE, &req, sizeof(req));
 	io_end(i);
-	if (!err && mode & FALLOC_FL_PUNCH_HOLE)
+	gnode_of(i)->changes++;
+	if (err)
+		return err;
+	if (mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)) { /* off is a multiple of the host's blocks */
+		mapping_truncate(i->mapping, off);
+		i->size += mode & FALLOC_FL_INSERT_RANGE ? len : -len;
+		return 0;
+	}
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		mapping_punch(i->mapping, off, off + len);
-	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && off + len > i->size)
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && off + len > i->size)
 		i->size = off + len;
-	return err;
+	return 0;
 }
 
 static char *gofer_readlink(struct inode *i)
@@ -417,6 +464,6 @@ const struct inode_ops gofer_link_iops = { .readlink = gofer_readlink, COMMON };
 const struct inode_ops gofer_rw_file_iops = { COMMON, SHARED };
 const struct inode_ops gofer_rw_link_iops = { .readlink = gofer_readlink, COMMON, SHARED };
 const struct file_ops gofer_file_fops = {
-	.read = gofer_read, .write = gofer_write, .llseek = generic_file_llseek, .mmap = gofer_mmap, .fsync = gofer_fsync,
+	.open = gofer_open, .read = gofer_read, .write = gofer_write, .llseek = generic_file_llseek, .mmap = gofer_mmap, .fsync = gofer_fsync,
 	.flush = gofer_flush, .fallocate = gofer_fallocate,
 };

@@ -4,6 +4,7 @@
 
 #include "base/string.h"
 #include "fs/gofer/internal.h"
+#include "sentry/mm/pagecache.h"
 
 static struct kmem_cache *gnode_cache;
 
@@ -142,20 +143,26 @@ int gofer_node(struct inode *i, u64 *node)
 
 #define FRESH_NS (5 * NSEC_PER_MSEC) /* what was asked for so recently holds */
 
-void gofer_refresh(struct inode *i, const struct gofer_attr *a)
+/* Ours is newer: dirty, or on its way, or written since the host was asked. i->lock held, so nobody writes now. */
+static bool is_ahead(const struct inode *i, u32 changes)
+{
+	return (S_ISREG(i->mode) && (READ_ONCE(i->mapping->nr_dirty) || i->mapping->writing)) || gnode_of(i)->changes != changes;
+}
+
+void gofer_refresh(struct inode *i, const struct gofer_attr *a, u32 changes)
 {
 	struct gnode *g = gnode_of(i);
 	bool changed = a->mtime_s != g->host_mtime.sec || a->mtime_ns != g->host_mtime.nsec || a->size != g->host_size;
 
 	g->checked_ns = clock_mono_ns();
-	if (S_ISREG(i->mode) && i->mapping->nr_dirty)
-		return; /* ours is newer */
 	mutex_lock(&i->lock);
-	gofer_apply_attr(i, a);
-	g->host_mtime = i->mtime;
-	g->host_size = a->size;
-	if (changed && S_ISREG(i->mode))
-		mapping_truncate(i->mapping, 0);
+	if (!is_ahead(i, changes)) {
+		gofer_apply_attr(i, a);
+		g->host_mtime = i->mtime;
+		g->host_size = a->size;
+		if (changed && S_ISREG(i->mode))
+			mapping_invalidate(i->mapping);
+	}
 	mutex_unlock(&i->lock);
 }
 
@@ -165,25 +172,28 @@ bool gofer_revalidate(struct dentry *d)
 	struct gnode *g;
 	struct gofer_walked w;
 	u64 parent;
+	u32 changes;
 
 	if (!i)
 		return false; /* another may have made it */
 	g = gnode_of(i);
 	if (!g->parent || clock_mono_ns() - g->checked_ns < FRESH_NS)
 		return true;
+	changes = g->changes;
 	if (gofer_node(d->parent->inode, &parent) || gofer_walk_one(parent, d->name, d->name_len, &w))
 		return false;
 	if (g->node != w.node)
 		rpc_forget(w.node);
 	if (w.attr.ino != g->host_ino || w.attr.dev != g->host_dev || (w.attr.mode & S_IFMT) != (i->mode & S_IFMT))
 		return false;
-	gofer_refresh(i, &w.attr);
+	gofer_refresh(i, &w.attr, changes);
 	return true;
 }
 
 int gofer_getattr(struct inode *i, struct kstat *st)
 {
 	struct gnode *g = gnode_of(i);
+	u32 changes = g->changes;
 	struct rpc r;
 	u64 node;
 	int err;
@@ -196,7 +206,7 @@ int gofer_getattr(struct inode *i, struct kstat *st)
 			return err;
 		err = rpc_call(&r);
 		if (!err)
-			gofer_refresh(i, &r.rep->node.attr);
+			gofer_refresh(i, &r.rep->node.attr, changes);
 		rpc_end(&r);
 		if (err)
 			return err;
@@ -251,9 +261,30 @@ static int gofer_statfs(struct super_block *sb, struct kstatfs *st)
 	return err;
 }
 
+int gofer_sync_node(struct inode *i, bool whole)
+{
+	struct rpc r;
+	u64 node;
+	int err;
+
+	if (gsuper_of(i)->readonly)
+		return 0;
+	err = gofer_node(i, &node);
+	if (!err)
+		err = rpc_begin(&r, GOFER_SYNC, node, 0);
+	if (err)
+		return err;
+	r.req->sync.whole = whole;
+	err = rpc_call(&r);
+	rpc_end(&r);
+	return err;
+}
+
+static int gofer_sync(struct super_block *sb) { return sb->root ? gofer_sync_node(sb->root->inode, true) : 0; }
+
 static void put_super(struct super_block *sb) { kfree(sb->priv); }
 
-const struct super_ops gofer_super_ops = { .evict_inode = evict, .statfs = gofer_statfs, .put_super = put_super };
+const struct super_ops gofer_super_ops = { .evict_inode = evict, .statfs = gofer_statfs, .sync = gofer_sync, .put_super = put_super };
 
 int gofer_fill_super(struct super_block *sb, const char *source, const char *options, void *tree)
 {

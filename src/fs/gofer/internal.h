@@ -29,6 +29,7 @@ struct gnode { /* inode->priv */
 	u64 host_ino, host_dev, checked_ns;
 	struct timespec_k host_mtime;
 	u64 host_size;
+	_Atomic u32 changes; /* made here: what the host said before one of them is old */
 	struct list_head lru;		/* open handles, oldest last; handle_lock */
 };
 struct gsuper { /* sb->priv */
@@ -67,8 +68,11 @@ struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gof
 			      u32 len);
 void gofer_apply_attr(struct inode *i, const struct gofer_attr *a);
 extern const struct super_ops gofer_super_ops;
-/* The host's attributes were asked for again: take them over, and drop cached contents that the host changed. */
-void gofer_refresh(struct inode *i, const struct gofer_attr *a);
+/* The host's attributes were asked for again, when g->changes was `changes`: take them over, and drop cached contents that the
+ * host changed. */
+void gofer_refresh(struct inode *i, const struct gofer_attr *a, u32 changes);
+/* To stable storage on the host: a directory, or (whole) the file system it is in. Nothing to do in read-only trees. */
+int gofer_sync_node(struct inode *i, bool whole);
 bool gofer_revalidate(struct dentry *d);
 int gofer_getattr(struct inode *i, struct kstat *st);
 

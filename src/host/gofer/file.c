@@ -111,6 +111,20 @@ int op_statfs(struct node *n, struct request *r)
 	return 0;
 }
 
+int op_sync(struct node *n, struct request *r)
+{
+	int fd, err;
+
+	if (n->type != S_IFDIR && n->type != S_IFREG)
+		return -EINVAL;
+	fd = reopen(n, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	err = (r->req->sync.whole ? syncfs(fd) : fsync(fd)) < 0 ? -errno : 0;
+	close(fd);
+	return err;
+}
+
 /* Attribute names: as long as xattr(7) says, and none of the host's own management. */
 static int take_xattr_name(struct request *r, char *buf)
 {

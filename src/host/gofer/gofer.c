@@ -49,6 +49,7 @@ static const struct {
 	[GOFER_LISTXATTR] = { op_listxattr, false },
 	[GOFER_SETXATTR] = { op_setxattr, true },
 	[GOFER_REMOVEXATTR] = { op_removexattr, true },
+	[GOFER_SYNC] = { op_sync, true },
 };
 
 static __noreturn void die(const char *what, int err)

@@ -89,6 +89,7 @@ int op_unlink(struct node *n, struct request *r);
 int op_rename(struct node *n, struct request *r);
 int op_setxattr(struct node *n, struct request *r);
 int op_removexattr(struct node *n, struct request *r);
+int op_sync(struct node *n, struct request *r);
 
 /* file.c: an open file of a node; the access mode and O_TRUNC, O_APPEND of `flags` count. */
 int reopen(struct node *n, u32 flags);

@@ -16,7 +16,7 @@
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task_internal.h"
-#include "sentry/mm/mm.h"
+#include "sentry/mm/pagecache.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/trace/trace.h"
 #include "sentry/vfs/vfs.h"
@@ -247,7 +247,7 @@ static __noreturn void exit_sandbox(const struct process *p)
 	s32 code = p->flags & PROC_GROUP_EXIT ? p->group_exit_code : p->leader->exit_code;
 	struct hc_exit req = { .status = (u32)code >> 8 & 0xff, .signal = (u32)(code & 0x7f) };
 
-	sys_sync(NULL); /* what is dirty of the host's files */
+	pagecache_sync(NULL); /* what is dirty of the host's files */
 	stats_report(&req.stats_off, &req.stats_len);
 	hostcall(HC_EXIT, &req, sizeof(req));
 	panic("HC_EXIT returned");

@@ -319,6 +319,8 @@ static int install_page(struct mm *mm, struct vma *vma, u64 addr, struct page *p
 	}
 	if (vma->ops == &special_vm_ops)
 		soft = PTE_SPECIAL;
+	if (was && prot & PROT_WRITE)
+		page_mark_dirty(page); /* here: a write-back that cleans it will find the entry */
 	pt_set(ptep, pte_make(page_to_pa(page), prot) | soft);
 	if (!soft)
 		mm_rss_add(mm, page, 1);
@@ -354,13 +356,12 @@ static int file_fault(struct mm *mm, struct vma *vma, u64 addr, bool write)
 		page_put(page);
 		return 0;
 	}
-	if (write) {
-		err = vma->ops->page_mkwrite ? vma->ops->page_mkwrite(vma, page) : 0;
+	if (write && vma->ops->page_mkwrite) {
+		err = vma->ops->page_mkwrite(vma, page);
 		if (err) {
 			page_put(page);
 			return err;
 		}
-		page_mark_dirty(page);
 	}
 	return install_page(mm, vma, addr, page, file_page_prot(vma, page, write), m);
 }

@@ -219,6 +219,10 @@ struct mapping {
 	u64 ra_next;		 /* read-ahead: the page after the last batch, and its size */
 	u32 ra_size;
 	u32 nr_dirty;
+	_Atomic u32 writing; /* write-backs under way: pages that are clean and not yet in the store */
+	u32 wb_failures; /* of write-back, counted; the last one's error, and has a file been told it? */
+	s32 wb_err;
+	bool wb_untold;
 	struct list_head dirty_node; /* in the list of mappings with dirty pages */
 };
 void mapping_init(struct mapping *m, struct inode *inode, const struct mapping_ops *ops);

@@ -168,16 +168,6 @@ SYSCALL1(pkey_free, s32, pkey)
 
 /* ---- msync ---- */
 
-/* One VMA's file, synced without mm->lock. */
-static int sync_vma_file(struct file *file, u64 first, u64 last)
-{
-	int err = file->inode->mapping ? mapping_writeback_range(file->inode->mapping, first, last) : 0;
-
-	if (!err && file->fop->fsync)
-		err = file->fop->fsync(file, true);
-	return err;
-}
-
 SYSCALL3(msync, u64, start, u64, len, s32, flags)
 {
 	struct mm *mm = current->mm;
@@ -195,7 +185,7 @@ SYSCALL3(msync, u64, start, u64, len, s32, flags)
 	while (start < end && !err) {
 		struct file *file = NULL;
 		struct vma *vma;
-		u64 first = 0, stop;
+		u64 stop;
 
 		down_read(&mm->lock);
 		vma = vma_find(mm, start);
@@ -210,13 +200,11 @@ SYSCALL3(msync, u64, start, u64, len, s32, flags)
 		stop = MIN(vma->end, end);
 		if ((flags & MS_INVALIDATE) && (vma->flags & VM_LOCKED))
 			err = -EBUSY;
-		else if ((flags & MS_SYNC) && vma->file && (vma->flags & VM_SHARED)) {
+		else if ((flags & MS_SYNC) && vma->file && (vma->flags & VM_SHARED))
 			file = file_get(vma->file);
-			first = vma_pgoff(vma, start);
-		}
 		up_read(&mm->lock);
 		if (file) {
-			err = sync_vma_file(file, first, first + ((stop - start) >> PAGE_SHIFT) - 1);
+			err = file->fop->fsync ? file->fop->fsync(file, true) : 0;
 			file_put(file);
 		}
 		start = stop;

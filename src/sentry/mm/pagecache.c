@@ -342,6 +342,7 @@ void page_mark_dirty(struct page *page)
 {
 	struct mapping *m = READ_ONCE(page->mapping);
 
+	atomic_thread_fence(memory_order_seq_cst); /* what was stored is seen by a write-back that cleans the page after this */
 	if (!m || !m->ops || (page->flags & PG_DIRTY))
 		return;
 	spin_lock(&m->lock);
@@ -421,6 +422,36 @@ static void make_clean(struct mapping *m, struct page **pages, u32 n)
 	spin_unlock(&m->lock);
 }
 
+void mapping_failed(struct mapping *m, int err)
+{
+	spin_lock(&m->lock);
+	m->wb_failures++;
+	m->wb_err = err;
+	m->wb_untold = true;
+	spin_unlock(&m->lock);
+}
+
+void mapping_opened(struct mapping *m, struct file *file)
+{
+	spin_lock(&m->lock);
+	file->wb_seen = m->wb_failures - m->wb_untold;
+	spin_unlock(&m->lock);
+}
+
+int mapping_tell(struct mapping *m, struct file *file)
+{
+	int err = 0;
+
+	spin_lock(&m->lock);
+	if (file->wb_seen != m->wb_failures) {
+		file->wb_seen = m->wb_failures;
+		m->wb_untold = false;
+		err = m->wb_err;
+	}
+	spin_unlock(&m->lock);
+	return err;
+}
+
 static int write_run(struct mapping *m, struct page **pages, u32 n)
 {
 	u64 size = READ_ONCE(m->inode->size), pos = pages[0]->index << PAGE_SHIFT;
@@ -428,10 +459,14 @@ static int write_run(struct mapping *m, struct page **pages, u32 n)
 
 	for (u32 i = 0; i < n; i++)
 		page_lock(pages[i]);
+	m->writing++;
 	make_clean(m, pages, n);
 	write_protect_mapped(m, pages[0]->index, pages[0]->index + n - 1);
 	if (pos < size && pages[0]->mapping == m)
 		err = m->ops->write_pages(m, pages, n, MIN((u64)n << PAGE_SHIFT, size - pos));
+	if (err)
+		mapping_failed(m, err);
+	m->writing--;
 	for (u32 i = 0; i < n; i++) {
 		page_unlock(pages[i]);
 		page_put(pages[i]);
@@ -682,8 +717,8 @@ void mapping_switch(struct inode *inode, struct mapping *to)
 	mutex_unlock(&from->i_mmap_lock);
 }
 
-/* Take up to BATCH pages at or after *index, at most `last`, out of the tree. */
-static u32 remove_batch(struct mapping *m, u64 *index, u64 last, struct page **pages)
+/* Take up to BATCH pages at or after *index, at most `last`, out of the tree; dirty ones too? */
+static u32 remove_batch(struct mapping *m, u64 *index, u64 last, bool dirty, struct page **pages)
 {
 	u32 n = 0;
 
@@ -700,7 +735,7 @@ static u32 remove_batch(struct mapping *m, u64 *index, u64 last, struct page **p
 		spin_unlock(&m->lock);
 		page_lock(page); /* not while it is read or written */
 		spin_lock(&m->lock);
-		if (page->mapping == m) {
+		if (page->mapping == m && (dirty || !(page->flags & PG_DIRTY))) {
 			tree_remove(m, page);
 			pages[n++] = page;
 		}
@@ -713,21 +748,31 @@ static u32 remove_batch(struct mapping *m, u64 *index, u64 last, struct page **p
 	return n;
 }
 
-static void remove_range(struct mapping *m, u64 first, u64 last, bool cows)
+static void remove_pages(struct mapping *m, u64 first, u64 last, bool dirty)
 {
 	struct page *pages[BATCH];
 	u64 index = first;
 	u32 n;
 
-	if (first > last)
-		return;
-	while ((n = remove_batch(m, &index, last, pages))) {
+	while ((n = remove_batch(m, &index, last, dirty, pages))) {
 		/* Out of the tree first: a fault that is under way looks at page->mapping once more. */
 		unmap_pages(m, first, index ? index - 1 : last, false);
 		for (u32 i = 0; i < n; i++)
 			page_put(pages[i]);
 	}
+}
+
+static void remove_range(struct mapping *m, u64 first, u64 last, bool cows)
+{
+	if (first > last)
+		return;
+	remove_pages(m, first, last, true);
 	unmap_pages(m, first, last, cows);
+}
+
+void mapping_invalidate(struct mapping *m)
+{
+	remove_pages(m, 0, ~0ull >> PAGE_SHIFT, false);
 }
 
 static void zero_part(struct mapping *m, u64 pos, u64 end)

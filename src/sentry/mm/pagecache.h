@@ -4,6 +4,7 @@
 
 #include "sentry/mm/mm.h"
 
+struct file;
 struct super_block;
 
 /* Drop up to n clean, unmapped pages of caches that have a backing store. Frames freed. Never sleeps. */
@@ -21,6 +22,12 @@ void mapping_peek_pages(struct mapping *m, u64 first, u32 n, struct page **out);
 void page_mark_dirty(struct page *page);
 /* Write back all dirty pages of a file system's files; NULL: of all. The first error. Sleeps. */
 int pagecache_sync(struct super_block *sb);
+/* Write-back failed: each file open on it is told once, by fsync(2); when none is, the next that opens it. */
+void mapping_failed(struct mapping *m, int err);
+void mapping_opened(struct mapping *m, struct file *file);
+int mapping_tell(struct mapping *m, struct file *file); /* 0: no failure that it does not know */
+/* Drop the clean pages: the store changed. */
+void mapping_invalidate(struct mapping *m);
 /* Write back the dirty pages in [first, last]. */
 int mapping_writeback_range(struct mapping *m, u64 first, u64 last);
 

@@ -231,13 +231,13 @@ SYSCALL1(syncfs, s32, fd)
 
 	if (!f)
 		return -EBADF;
-	ret = pagecache_sync(f->inode->sb);
+	ret = sb_sync(f->inode->sb);
 	file_put(f);
 	return ret;
 }
 SYSCALL0(sync)
 {
-	pagecache_sync(NULL);
+	sb_sync_all();
 	return 0;
 }
 

@@ -316,13 +316,14 @@ struct files *files_get(struct files *f)
 	return f;
 }
 
-static void close_file(struct file *f, struct files *owner)
+static long close_file(struct file *f, struct files *owner)
 {
-	if (f->fop->flush)
-		f->fop->flush(f);
+	long err = f->fop->flush ? f->fop->flush(f) : 0;
+
 	if (f->inode && f->inode->flocks)
 		locks_remove_posix(f, owner);
 	file_put(f);
+	return err;
 }
 
 void files_put(struct files *t)
@@ -517,8 +518,7 @@ long fd_close(s32 fd)
 	spin_unlock(&t->lock);
 	if (!f)
 		return -EBADF;
-	close_file(f, t);
-	return 0;
+	return close_file(f, t);
 }
 
 /* ---- system calls ---- */

@@ -6,11 +6,16 @@
 
 #include "base/string.h"
 #include "sentry/kernel/user_ns.h"
+#include "sentry/mm/pagecache.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
 
 static _Atomic u32 next_dev = 20;
 static struct kmem_cache *inode_cache;
+static struct mutex supers_lock;
+static LIST_HEAD(supers);
+
+void supers_init(void) { mutex_init(&supers_lock); }
 
 struct super_block *sb_create(const struct fs_type *t, const char *source)
 {
@@ -24,7 +29,29 @@ struct super_block *sb_create(const struct fs_type *t, const char *source)
 	mutex_init(&sb->rename_lock);
 	sb->next_ino = 1;
 	sb->source = kstrdup(source);
+	mutex_lock(&supers_lock);
+	list_add_tail(&sb->node, &supers);
+	mutex_unlock(&supers_lock);
 	return sb;
+}
+
+int sb_sync(struct super_block *sb)
+{
+	int err = pagecache_sync(sb), stored = sb->ops && sb->ops->sync ? sb->ops->sync(sb) : 0;
+
+	return err ? err : stored;
+}
+
+void sb_sync_all(void)
+{
+	struct super_block *sb;
+
+	pagecache_sync(NULL);
+	mutex_lock(&supers_lock);
+	list_for_each(sb, &supers, node)
+		if (sb->ops && sb->ops->sync)
+			sb->ops->sync(sb);
+	mutex_unlock(&supers_lock);
 }
 
 void sb_put(struct super_block *sb)
@@ -33,6 +60,9 @@ void sb_put(struct super_block *sb)
 
 	if (!refcount_dec_and_test(&sb->ref))
 		return;
+	mutex_lock(&supers_lock);
+	list_del(&sb->node);
+	mutex_unlock(&supers_lock);
 	current->evicting = NULL; /* its inodes end here and now */
 	notify_unmount(sb);
 	d_prune_super(sb);

@@ -24,7 +24,10 @@ void d_prune_super(struct super_block *sb);   /* forget all unused names of a fi
 bool d_ancestor(struct dentry *ancestor, struct dentry *d);
 
 /* ---- inode.c ---- */
+void supers_init(void);
 struct super_block *sb_create(const struct fs_type *t, const char *source);
+int sb_sync(struct super_block *sb); /* what is dirty, to stable storage */
+void sb_sync_all(void);
 void sb_put(struct super_block *sb);
 const struct fs_type *find_fs(const char *name);
 int may_create(struct inode *dir);

@@ -190,11 +190,26 @@ SYSCALL4(pwritev, s32, fd, u64, uvec, u64, nr, s64, pos)
 
 static long rw_vector2(s32 fd, u64 uvec, u64 nr, s64 pos, u32 flags, bool write)
 {
+	struct file *f;
+	long ret;
+
 	if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | (write ? 0 : RWF_NOWAIT)))
 		return -EOPNOTSUPP;
 	if (pos < -1)
 		return -EINVAL;
-	return rw_vector(fd, uvec, nr, pos, pos != -1, write);
+	if (!write || !(flags & (RWF_DSYNC | RWF_SYNC)))
+		return rw_vector(fd, uvec, nr, pos, pos != -1, write);
+	f = fget(fd);
+	if (!f)
+		return -EBADF;
+	ret = rw_vector(fd, uvec, nr, pos, pos != -1, write);
+	if (ret > 0 && f->fop->fsync) {
+		long synced = f->fop->fsync(f, !(flags & RWF_SYNC));
+
+		ret = synced ? synced : ret;
+	}
+	file_put(f);
+	return ret;
 }
 
 SYSCALL6(preadv2, s32, fd, u64, uvec, u64, nr, s64, pos, u64, high, u32, flags)

@@ -95,7 +95,7 @@ struct dir_context {
 struct file_ops {
 	int (*open)(struct inode *inode, struct file *file); /* file->inode, flags set */
 	void (*release)(struct file *file);		      /* last reference */
-	int (*flush)(struct file *file);		      /* each close(2) */
+	int (*flush)(struct file *file);		      /* each close(2), which returns what this does */
 	/* pos: in/out; the file's own position or a local one. Bytes, 0 at end, or -errno. */
 	long (*read)(struct file *file, struct iov_iter *to, u64 *pos);
 	long (*write)(struct file *file, struct iov_iter *from, u64 *pos);
@@ -114,7 +114,7 @@ struct file_ops {
 struct super_ops {
 	int (*statfs)(struct super_block *sb, struct kstatfs *st);
 	void (*evict_inode)(struct inode *inode); /* last reference gone: free private data, pages */
-	int (*sync)(struct super_block *sb);
+	int (*sync)(struct super_block *sb); /* what was written back: to stable storage. NULL: memory */
 	void (*put_super)(struct super_block *sb);
 	void (*show_options)(struct super_block *sb, char *buf, size_t size);
 };
@@ -138,6 +138,7 @@ struct super_block {
 	_Atomic u64 next_ino;
 	void *priv;
 	char *source;
+	struct list_head node; /* of all super blocks; inode.c */
 };
 
 struct inode {
@@ -219,6 +220,7 @@ struct file {
 	struct pid *owner;
 	u32 owner_uid, owner_euid; /* of who set the owner */
 	struct fasync *async;	   /* fasync.c: O_ASYNC; lock */
+	u32 wb_seen; /* the last failure of write-back that it was told; pagecache.c */
 	u64 ra_next; /* readahead: expected next page */
 	u32 ra_size;
 };

@@ -88,6 +88,7 @@ void vfs_init(void)
 {
 	const struct boot_mount *bm;
 
+	supers_init();
 	dcache_init();
 	mount_init();
 	tmpfs_register();
