@@ -6,7 +6,8 @@
 
 #include "base/string.h"
 #include "net/unix/unix.h"
-#include "sentry/kernel/task.h"
+#include "sentry/kernel/pid_ns.h"
+#include "sentry/kernel/user_ns.h"
 
 static spinlock_t dead_lock = SPINLOCK_INIT;
 static LIST_HEAD(dead_list); /* scm_fp.node; dead_lock */
@@ -83,16 +84,27 @@ static int scm_take_fds(struct scm *s, const s32 *fds, u32 n)
 	return 0;
 }
 
-static int scm_check_cred(const struct ucred_k *c)
+/* What the sender names becomes numbers of the first namespaces: unix(7), SCM_CREDENTIALS. */
+static int scm_check_cred(struct ucred_k *c)
 {
 	const struct cred *me = current->cred;
+	struct pid *pid = NULL;
 
-	if (c->pid != task_tgid(current) && !capable(CAP_SYS_ADMIN))
+	c->uid = uid_in(c->uid);
+	c->gid = gid_in(c->gid);
+	if (c->uid == NO_ID || c->gid == NO_ID)
+		return -EINVAL;
+	if (c->pid != task_tgid(current) && !ns_capable(task_pid_ns(current)->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
-	if (c->uid != me->uid && c->uid != me->euid && c->uid != me->suid && !capable(CAP_SETUID))
+	if (c->uid != me->uid && c->uid != me->euid && c->uid != me->suid && !self_capable(CAP_SETUID))
 		return -EPERM;
-	if (c->gid != me->gid && c->gid != me->egid && c->gid != me->sgid && !capable(CAP_SETGID))
+	if (c->gid != me->gid && c->gid != me->egid && c->gid != me->sgid && !self_capable(CAP_SETGID))
 		return -EPERM;
+	pid = pid_find_get(c->pid);
+	if (!pid)
+		return -ESRCH;
+	c->pid = pid->nr;
+	pid_put(pid);
 	return 0;
 }
 
@@ -188,8 +200,9 @@ static void scm_install_fds(struct msg *m, struct scm_fp *fp)
 
 void scm_recv(struct sock *sk, struct msg *m, struct scm *s)
 {
+	struct ucred_k shown = sock_show_cred(&s->cred);
 	if (sk->passcred)
-		put_cmsg(m, SOL_SOCKET, SCM_CREDENTIALS, &s->cred, sizeof(s->cred));
+		put_cmsg(m, SOL_SOCKET, SCM_CREDENTIALS, &shown, sizeof(shown));
 	if (s->fp) {
 		unix_notinflight(s->fp);
 		scm_install_fds(m, s->fp);

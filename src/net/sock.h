@@ -105,7 +105,9 @@ void sock_for_each(u16 family, void (*fn)(struct sock *sk, void *arg), void *arg
 static inline struct sock *sock_get(struct sock *sk) { refcount_inc(&sk->ref); return sk; }
 void sock_put(struct sock *sk);
 void sock_inherit(struct sock *to, const struct sock *from); /* options of an accepted socket */
-void sock_set_cred(struct ucred_k *c);			      /* of the current task */
+/* Credentials are kept in numbers of the first namespaces: of the current task; and for it to see. */
+void sock_set_cred(struct ucred_k *c);
+struct ucred_k sock_show_cred(const struct ucred_k *c);
 
 static inline bool sock_is(const struct sock *sk, u16 type) { return sk->type == type; }
 static inline int sock_take_error(struct sock *sk)

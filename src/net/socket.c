@@ -9,6 +9,8 @@
 
 #include "base/string.h"
 #include "net/net_ns.h"
+#include "sentry/kernel/pid_ns.h"
+#include "sentry/kernel/user_ns.h"
 #include "net/sock.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
@@ -116,9 +118,23 @@ void sock_inherit(struct sock *to, const struct sock *from)
 	to->dontroute = from->dontroute;
 }
 
+/* Numbers of the first namespaces become what the current task calls them. */
+struct ucred_k sock_show_cred(const struct ucred_k *c)
+{
+	struct ucred_k shown = { .pid = c->pid, .uid = uid_out(c->uid), .gid = gid_out(c->gid) };
+
+	if (task_pid_ns(current) != &init_pid_ns) {
+		struct pid *pid = pid_find_in(&init_pid_ns, c->pid);
+
+		shown.pid = pid ? pid_nr(pid) : 0;
+		pid_put(pid);
+	}
+	return shown;
+}
+
 void sock_set_cred(struct ucred_k *c)
 {
-	c->pid = task_tgid(current);
+	c->pid = current->proc->tgid->nr;
 	c->uid = current->cred->euid;
 	c->gid = current->cred->egid;
 }

@@ -184,6 +184,7 @@ int sock_set_common(struct sock *sk, s32 opt, const void *val, u32 len)
 
 int sock_get_common(struct sock *sk, s32 opt, void *val, u32 *len)
 {
+	struct ucred_k cred;
 	bool *flag = bool_option(sk, opt);
 
 	if (flag)
@@ -226,7 +227,8 @@ int sock_get_common(struct sock *sk, s32 opt, void *val, u32 *len)
 	case SO_SNDTIMEO_NEW:
 		return get_timeo(sk->sndtimeo, val, len);
 	case SO_PEERCRED:
-		return opt_put(val, len, &sk->peercred, sizeof(sk->peercred));
+		cred = sock_show_cred(&sk->peercred);
+		return opt_put(val, len, &cred, sizeof(cred));
 	case SO_BINDTODEVICE:
 		*len = 0;
 		return 0;

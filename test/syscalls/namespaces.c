@@ -865,6 +865,62 @@ static void no_first(void)
 }
 static void pid_ns_without_first(void) { in_child(no_first); }
 
+/* SO_PEERCRED and SCM_CREDENTIALS name a peer as the reader's namespaces do. */
+static int peer_in_ns(void *arg)
+{
+	int *sv = arg;
+	struct ucred c = { -1, -1, -1 };
+	char space[CMSG_SPACE(sizeof(c))] = { 0 }, byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
+	struct cmsghdr *h;
+
+	check_failures = 0;
+	EQ(write_file("/proc/self/uid_map", "7 0 1"), 0);
+	EQ(recvmsg(sv[1], &m, 0), 1);
+	h = CMSG_FIRSTHDR(&m);
+	CHECK(h && h->cmsg_type == SCM_CREDENTIALS);
+	memcpy(&c, CMSG_DATA(h), sizeof(c));
+	EQ(c.pid, 0); /* outside */
+	EQ(c.uid, 7);
+	EQ(c.gid, 65534); /* not mapped */
+	c = (struct ucred){ getpid(), 7, 65534 };
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_CREDENTIALS;
+	h->cmsg_len = CMSG_LEN(sizeof(c));
+	memcpy(CMSG_DATA(h), &c, sizeof(c));
+	m.msg_controllen = sizeof(space);
+	FAILS(sendmsg(sv[1], &m, 0), EINVAL); /* a group without a meaning */
+	EQ(write(sv[1], "x", 1), 1);
+	fflush(stdout);
+	return check_failures ? 1 : 0;
+}
+
+static void peers(void)
+{
+	int sv[2], on = 1, status;
+	struct ucred c = { -1, -1, -1 };
+	char space[CMSG_SPACE(sizeof(c))] = { 0 }, byte = 'y';
+	struct iovec iov = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
+	pid_t pid;
+
+	EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	EQ(setsockopt(sv[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+	EQ(setsockopt(sv[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+	fflush(stdout);
+	pid = clone(peer_in_ns, stack + sizeof(stack), CLONE_NEWPID | CLONE_NEWUSER | SIGCHLD, sv);
+	EQ(write(sv[0], "x", 1), 1);
+	EQ(recvmsg(sv[0], &m, 0), 1);
+	memcpy(&c, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(c));
+	EQ(c.pid, pid);
+	EQ(c.uid, 0);
+	EQ(waitpid(pid, &status, 0), pid);
+	EQ(status, 0);
+	close(sv[0]);
+	close(sv[1]);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -908,6 +964,7 @@ int main(void)
 	CHILD(setns_user);
 	CHILD(owner_ioctls);
 	CHILD(net);
+	RUN(peers);
 	CHILD(net_ports);
 	DONE();
 }
