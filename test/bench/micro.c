@@ -2,7 +2,6 @@
  * Microbenchmarks: micro NAME COUNT runs one operation COUNT times and prints nanoseconds per operation; micro alone lists
  * the names. The same static binary runs natively and in any sandbox.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
