@@ -14,7 +14,7 @@
 #include "check.h"
 
 static void *volatile bad_address = (void *)8;
-static char dir[] = "/tmp/attrXXXXXX";
+static char dir[128] = "/tmp/attrXXXXXX";
 
 static void touch(const char *name) { close(open(name, O_CREAT | O_WRONLY, 0644)); }
 
@@ -368,7 +368,7 @@ static void file_systems(void)
 
 int main(void)
 {
-	CHECK(mkdtemp(dir));
+	CHECK(mkdtemp(in_test_dir(dir)));
 	EQ(chdir(dir), 0);
 	EQ(chmod(dir, 0755), 0);
 	RUN(stats);

@@ -9,6 +9,19 @@
 
 static int check_failures;
 
+/* The template of a temporary name, 128 bytes, below $TEST_DIR when that is set. */
+static inline char *in_test_dir(char *template)
+{
+	const char *place = getenv("TEST_DIR");
+	char name[128];
+
+	if (place) {
+		snprintf(name, sizeof(name), "%.90s%s", place, strrchr(template, '/'));
+		strcpy(template, name);
+	}
+	return template;
+}
+
 #define CHECK(cond)                                                                     \
 	do {                                                                            \
 		if (!(cond)) {                                                          \

@@ -18,7 +18,7 @@
 
 static void *volatile bad_address = (void *)8;
 static volatile int too_many = 1025;
-static char dir[] = "/tmp/fileXXXXXX";
+static char dir[128] = "/tmp/fileXXXXXX";
 
 static int make(const char *name, const char *text)
 {
@@ -584,7 +584,7 @@ static void appends(void)
 
 int main(void)
 {
-	CHECK(mkdtemp(dir));
+	CHECK(mkdtemp(in_test_dir(dir)));
 	EQ(chdir(dir), 0);
 	RUN(open_errors);
 	RUN(symlinks);

@@ -8,7 +8,7 @@
 
 #include "check.h"
 
-static char dir[] = "/tmp/notifyXXXXXX";
+static char dir[128] = "/tmp/notifyXXXXXX";
 static int fd;
 static char queue[65536];
 static size_t have;
@@ -193,7 +193,7 @@ static void cookies(void)
 
 int main(void)
 {
-	CHECK(mkdtemp(dir));
+	CHECK(mkdtemp(in_test_dir(dir)));
 	EQ(chdir(dir), 0);
 	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	CHECK(fd >= 0);

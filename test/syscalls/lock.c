@@ -8,7 +8,7 @@
 
 #include "check.h"
 
-static char name[] = "/tmp/lockXXXXXX";
+static char name[128] = "/tmp/lockXXXXXX";
 static int fd;
 
 static int lock(int on, int cmd, short type, off_t start, off_t len)
@@ -192,7 +192,7 @@ static void whole_files(void)
 
 int main(void)
 {
-	fd = mkstemp(name);
+	fd = mkstemp(in_test_dir(name));
 	CHECK(fd >= 0);
 	RUN(records);
 	RUN(record_errors);

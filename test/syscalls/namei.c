@@ -14,7 +14,7 @@
 #include "check.h"
 
 static void *volatile bad_address = (void *)8;
-static char dir[] = "/tmp/nameiXXXXXX";
+static char dir[128] = "/tmp/nameiXXXXXX";
 
 static void touch(const char *name) { close(open(name, O_CREAT | O_WRONLY, 0644)); }
 
@@ -461,7 +461,7 @@ static void races(void)
 
 int main(void)
 {
-	CHECK(mkdtemp(dir));
+	CHECK(mkdtemp(in_test_dir(dir)));
 	EQ(chdir(dir), 0);
 	RUN(directories);
 	RUN(hard_links);

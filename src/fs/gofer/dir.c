@@ -244,6 +244,15 @@ static s64 gofer_dir_llseek(struct file *f, s64 off, int whence)
 
 static int writable(struct inode *dir) { return gsuper_of(dir)->readonly ? -EROFS : 0; }
 
+/* A name in dir came or went, `subdirs` more directories among them: what the host said of it before is old. dir->lock held. */
+static void dir_changed(struct inode *dir, int subdirs)
+{
+	if (dir->nlink > 1) /* 1: its file system does not count them */
+		dir->nlink += (u32)subdirs;
+	dir->mtime = dir->ctime = current_time();
+	gnode_of(dir)->changes++;
+}
+
 /* A request about `name` in dir that answers with a new node, and perhaps a descriptor. */
 static int make(struct inode *dir, struct dentry *d, u32 op, u32 mode, u32 flags, u64 rdev, const char *target)
 {
@@ -282,7 +291,7 @@ static int make(struct inode *dir, struct dentry *d, u32 op, u32 mode, u32 flags
 			gnode_of(i)->write_handle = r.handle;
 		d_set_inode(d, i);
 		err = i ? 0 : -ENOMEM;
-		dir->mtime = dir->ctime = current_time();
+		dir_changed(dir, op == GOFER_MKDIR);
 	}
 	rpc_end(&r);
 	return err;
@@ -323,7 +332,8 @@ static int remove_name(struct inode *dir, struct dentry *d, u32 flags)
 	if (!err) {
 		if (d->inode->nlink)
 			d->inode->nlink -= flags ? d->inode->nlink : 1;
-		dir->mtime = dir->ctime = current_time();
+		gnode_of(d->inode)->changes++;
+		dir_changed(dir, flags ? -1 : 0);
 	}
 	return err;
 }
@@ -364,6 +374,8 @@ static int gofer_link(struct inode *dir, struct dentry *d, struct inode *i)
 		err = two_names(GOFER_LINK, node, "", 0, to, d->name, d->name_len, 0);
 	if (!err) {
 		i->nlink++;
+		gnode_of(i)->changes++;
+		dir_changed(dir, 0);
 		d_set_inode(d, inode_get(i));
 	}
 	return err;
@@ -372,7 +384,7 @@ static int gofer_link(struct inode *dir, struct dentry *d, struct inode *i)
 static int gofer_rename(struct inode *from_dir, struct dentry *from, struct inode *to_dir, struct dentry *to, u32 flags)
 {
 	u64 a, b, node;
-	int err = writable(from_dir);
+	int err = writable(from_dir), moved, met;
 
 	if (!err)
 		err = gofer_node(from_dir, &a);
@@ -382,9 +394,18 @@ static int gofer_rename(struct inode *from_dir, struct dentry *from, struct inod
 		err = gofer_node(from->inode, &node); /* while its old name still leads there */
 	if (!err)
 		err = two_names(GOFER_RENAME, a, from->name, from->name_len, b, to->name, to->name_len, flags);
-	if (!err && to->inode && to->inode->nlink && !(flags & RENAME_EXCHANGE))
-		to->inode->nlink--;
-	return err;
+	if (err)
+		return err;
+	moved = S_ISDIR(from->inode->mode);
+	met = to->inode && S_ISDIR(to->inode->mode);
+	dir_changed(from_dir, (flags & RENAME_EXCHANGE ? met : 0) - moved);
+	dir_changed(to_dir, moved - met);
+	gnode_of(from->inode)->changes++;
+	if (to->inode)
+		gnode_of(to->inode)->changes++;
+	if (to->inode && to->inode->nlink && !(flags & RENAME_EXCHANGE))
+		to->inode->nlink -= met ? to->inode->nlink : 1;
+	return 0;
 }
 
 static int gofer_dir_fsync(struct file *f, bool data_only) { return gofer_sync_node(f->inode, false); }

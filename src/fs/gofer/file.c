@@ -392,6 +392,7 @@ int gofer_setattr(struct inode *i, const struct iattr *a)
 		u64 size = i->size;
 
 		gofer_apply_attr(i, &r.rep->node.attr);
+		gnode_of(i)->changes++;
 		i->size = S_ISREG(i->mode) ? size : i->size; /* ours may be ahead of the host's */
 	}
 	rpc_end(&r);
