@@ -2,6 +2,7 @@
  * The master stub: forked once, before the lock-down, it gives up everything and falls asleep in the stub page.
  * All stubs descend from it, so they have no capability, no descriptor but two memory files, and its seccomp filter.
  */
+#include <linux/futex.h>
 #include <linux/mman.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
@@ -158,6 +159,7 @@ static int master_take_locked(struct unit *unit, struct vcpu *v)
 
 int master_take(struct vcpu *v)
 {
+	const u64 nap[2] = { 0, 50000 }; /* struct timespec: the master's filter has no futex(2), so nobody wakes us */
 	struct unit *unit = unit_master();
 	s32 status = 0;
 	int ret;
@@ -165,7 +167,7 @@ int master_take(struct vcpu *v)
 	while (!atomic_load(&pt_control->ready)) {
 		if (sys_call4(__NR_wait4, unit->pid, &status, WAIT_ALL_CLONES | 1 /* WNOHANG */, 0))
 			return -ESRCH;
-		sys_call0(__NR_sched_yield);
+		sys_call4(__NR_futex, &pt_control->ready, FUTEX_WAIT, 0, nap);
 	}
 	spin_lock(&unit->lock);
 	ret = master_take_locked(unit, v);
