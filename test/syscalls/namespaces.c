@@ -370,6 +370,34 @@ static void user_root(void)
 	EQ(chroot("/"), 0);
 }
 
+/* mount_namespaces(7): what came from outside can be covered, but not uncovered or loosened. */
+static void locked_mounts(void)
+{
+	EQ(unshare(CLONE_NEWNS), 0);
+	EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	EQ(mount("none", "/mnt", "tmpfs", 0, NULL), 0);
+	EQ(mkdir("/mnt/a", 0755), 0);
+	EQ(mkdir("/mnt/b", 0755), 0);
+	EQ(mount("none", "/mnt/a", "tmpfs", MS_RDONLY | MS_NOSUID, NULL), 0);
+	EQ(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
+	map_self(0);
+	FAILS(umount("/mnt/a"), EINVAL);
+	FAILS(umount2("/mnt/a", MNT_DETACH), EINVAL);
+	FAILS(mount(NULL, "/mnt/a", NULL, MS_REMOUNT | MS_BIND, NULL), EPERM);
+	FAILS(mount(NULL, "/mnt/a", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), EPERM);
+	EQ(mount(NULL, "/mnt/a", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC, NULL), 0);
+	FAILS(mount(NULL, "/mnt/a", NULL, MS_REMOUNT, NULL), EPERM);
+	FAILS(mount("/mnt/a", "/mnt/b", NULL, MS_MOVE, NULL), EINVAL);
+	FAILS(mount("/mnt", "/tmp", NULL, MS_BIND, NULL), EINVAL); /* it would show what /mnt/a covers */
+	EQ(mount("/mnt", "/tmp", NULL, MS_BIND | MS_REC, NULL), 0);
+	FAILS(umount("/tmp/a"), EINVAL);
+	EQ(umount2("/tmp", MNT_DETACH), 0);
+	EQ(mount("none", "/mnt/b", "tmpfs", MS_RDONLY, NULL), 0); /* one's own */
+	EQ(mount(NULL, "/mnt/b", NULL, MS_REMOUNT, NULL), 0);
+	EQ(umount("/mnt/b"), 0);
+	FAILS(open("/mnt/a/x", O_CREAT | O_WRONLY, 0600), EROFS);
+}
+
 static void bad_maps(void)
 {
 	EQ(unshare(CLONE_NEWUSER), 0);
@@ -946,6 +974,7 @@ int main(void)
 	CHILD(user_fresh);
 	CHILD(user_mapped);
 	CHILD(user_root);
+	CHILD(locked_mounts);
 	CHILD(bad_maps);
 	RUN(map_from_outside);
 	CHILD(nested);

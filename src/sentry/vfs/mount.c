@@ -179,8 +179,15 @@ struct mount *new_mount(const char *type, const char *source, u32 flags, const c
 
 struct mount *clone_mount(struct mount *m, struct dentry *root)
 {
+	struct mount *copy;
+
 	refcount_inc(&m->sb->ref);
-	return mount_alloc(m->sb, dentry_get(root), m->flags, m->devname ? m->devname : "none");
+	copy = mount_alloc(m->sb, dentry_get(root), m->flags, m->devname ? m->devname : "none");
+	if (copy) {
+		copy->foreign = m->foreign;
+		copy->locked_flags = m->locked_flags;
+	}
+	return copy;
 }
 
 /* ---- links ---- */
@@ -296,9 +303,21 @@ struct mount *copy_tree(struct mount *m, struct dentry *root, bool recursive)
 			detach_tree(copy);
 			return NULL;
 		}
+		c->copy->locked = c->locked;
 		attach(c->copy, c->parent->copy, c->mountpoint);
 	}
 	return copy;
+}
+
+/* Locked. Would a copy of this place alone uncover what a locked mount covers? */
+bool uncovers_locked(struct mount *m, struct dentry *root)
+{
+	struct mount *c;
+
+	list_for_each(c, &m->children, child_node)
+		if (c->locked && dentry_within(c->mountpoint, root))
+			return true;
+	return false;
 }
 
 /* ---- namespaces ---- */
@@ -329,6 +348,11 @@ int mount_ns_unshare(struct nsproxy *ns, struct fs_state *fs, struct user_ns *ow
 	if (fresh->root) {
 		for (struct mount *m = fresh->root; m; m = next_mount(m, fresh->root)) {
 			m->ns = fresh;
+			if (owner != old->c.owner) {
+				m->locked = m != fresh->root;
+				m->foreign = true;
+				m->locked_flags = m->flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
+			}
 			list_add_tail(&m->ns_node, &fresh->mounts);
 		}
 		follow_copy(&fs->root);

@@ -32,6 +32,7 @@ struct mount *copy_tree(struct mount *m, struct dentry *root, bool recursive);	 
 int attach_tree(struct mount *m, const struct path *at);
 void detach_tree(struct mount *m); /* locked: m and all below it leave the tree; m itself loses the tree's reference */
 void unhook_mount(struct mount *m); /* locked: m leaves its parent with all below it, and keeps the tree's reference */
+bool uncovers_locked(struct mount *m, struct dentry *root);
 struct mount *next_mount(struct mount *m, struct mount *top); /* locked: depth first; NULL at the end */
 bool mount_is_below(struct mount *m, struct mount *top);    /* locked */
 

@@ -25,6 +25,8 @@ static int remount(const struct path *at, u32 flags)
 
 	if (at->dentry != at->mnt->root || !in_current_ns(at->mnt))
 		return -EINVAL;
+	if ((at->mnt->foreign && !(flags & MS_BIND)) || at->mnt->locked_flags & ~flags)
+		return -EPERM;
 	mutex_lock(&namespace_lock);
 	at->mnt->flags = (flags & MNT_FLAGS) | keep;
 	if (!(flags & MS_BIND))
@@ -59,9 +61,11 @@ static int bind(const char *source, const struct path *at, bool recursive)
 		return -EINVAL;
 	}
 	mutex_lock(&namespace_lock);
-	m = copy_tree(from.mnt, from.dentry, recursive);
+	m = !recursive && uncovers_locked(from.mnt, from.dentry) ? ERR_PTR(-EINVAL) : copy_tree(from.mnt, from.dentry, recursive);
 	mutex_unlock(&namespace_lock);
 	path_put(&from);
+	if (IS_ERR(m))
+		return (int)PTR_ERR(m);
 	return m ? graft(m, at) : -ENOMEM;
 }
 
@@ -70,7 +74,7 @@ static int move_locked(const struct path *from, const struct path *at)
 {
 	int err;
 
-	if (from->dentry != from->mnt->root || !from->mnt->parent || !in_current_ns(from->mnt) || !in_current_ns(at->mnt))
+	if (from->dentry != from->mnt->root || !from->mnt->parent || from->mnt->locked || !in_current_ns(from->mnt) || !in_current_ns(at->mnt))
 		return -EINVAL;
 	if (mount_is_below(at->mnt, from->mnt))
 		return -ELOOP;
@@ -194,7 +198,7 @@ static int umount_locked(const struct path *at, u32 flags)
 {
 	struct mount *m = at->mnt;
 
-	if (at->dentry != m->root || !in_current_ns(m) || !m->parent)
+	if (at->dentry != m->root || !in_current_ns(m) || !m->parent || m->locked)
 		return -EINVAL;
 	if (!(flags & MNT_DETACH) && (!list_empty(&m->children) || refcount_read(&m->ref) > 2))
 		return -EBUSY;
@@ -280,7 +284,7 @@ static int pivot_locked(const struct path *root, const struct path *new, const s
 		return -EINVAL;
 	if (new_mnt == root_mnt || put_old->mnt == root_mnt)
 		return -EBUSY;
-	if (new->dentry != new_mnt->root || !new_mnt->parent || root->dentry != root_mnt->root)
+	if (new->dentry != new_mnt->root || !new_mnt->parent || new_mnt->locked || root->dentry != root_mnt->root)
 		return -EINVAL;
 	if (!mount_is_below(put_old->mnt, new_mnt) || !mount_is_below(new_mnt, root_mnt))
 		return -EINVAL;
@@ -288,6 +292,8 @@ static int pivot_locked(const struct path *root, const struct path *new, const s
 		path_get(&place);
 	unhook_mount(new_mnt);
 	unhook_mount(root_mnt);
+	new_mnt->locked = root_mnt->locked; /* what covers the place now is as fixed as what did */
+	root_mnt->locked = false;
 	if (place.mnt) {
 		err = attach_tree(new_mnt, &place);
 		path_put(&place);

@@ -58,9 +58,14 @@ SYSCALL3(open_tree, s32, dirfd, u64, name, u32, flags)
 		return -EINVAL;
 	}
 	mutex_lock(&namespace_lock);
-	copy = copy_tree(p.mnt, p.dentry, flags & AT_RECURSIVE);
+	if (!(flags & AT_RECURSIVE) && uncovers_locked(p.mnt, p.dentry))
+		copy = ERR_PTR(-EINVAL);
+	else
+		copy = copy_tree(p.mnt, p.dentry, flags & AT_RECURSIVE);
 	mutex_unlock(&namespace_lock);
 	path_put(&p);
+	if (IS_ERR(copy))
+		return PTR_ERR(copy);
 	return copy ? mount_fd(copy, flags & OPEN_TREE_CLOEXEC) : -ENOMEM;
 }
 
@@ -72,7 +77,7 @@ static int place_mount(const struct path *from, const struct path *to)
 
 	if (from->dentry != m->root || to->mnt->ns != current_mount_ns() || mount_is_below(to->mnt, m))
 		return -EINVAL;
-	if (m->ns && (m->ns != current_mount_ns() || !m->parent))
+	if (m->ns && (m->ns != current_mount_ns() || !m->parent || m->locked))
 		return -EINVAL;
 	if (m->parent)
 		unhook_mount(m);
@@ -321,6 +326,9 @@ SYSCALL5(mount_setattr, s32, dirfd, u64, name, u32, flags, u64, uattr, u64, size
 		return err;
 	err = p.dentry == p.mnt->root ? 0 : -EINVAL;
 	mutex_lock(&namespace_lock);
+	for (struct mount *m = p.mnt; m && !err; m = flags & AT_RECURSIVE ? next_mount(m, p.mnt) : NULL)
+		if (m->locked_flags & attr_flags(a.attr_clr) & ~attr_flags(a.attr_set))
+			err = -EPERM;
 	for (struct mount *m = p.mnt; m && !err; m = flags & AT_RECURSIVE ? next_mount(m, p.mnt) : NULL) {
 		m->flags = (m->flags & ~attr_flags(a.attr_clr)) | attr_flags(a.attr_set);
 		if (a.propagation)

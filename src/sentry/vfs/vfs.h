@@ -324,6 +324,10 @@ struct mount {
 	u32 flags; /* MNT_* as MS_* bits: RDONLY NOSUID NODEV NOEXEC ... */
 	s32 id;
 	u32 peer_group, propagation;
+	/* mount_namespaces(7), "Restrictions": what came from a namespace of another user namespace. */
+	bool locked;	  /* stays where it is */
+	bool foreign;	  /* its file system is somebody else's */
+	u32 locked_flags; /* MS_* that cannot be cleared */
 	bool internal; /* of anonymous files: not to be seen, bound or moved */
 	struct mount *copy; /* while a tree is copied; namespace_lock */
 	char *devname;
