@@ -188,6 +188,33 @@ print(tell(os.write, make("h", os.O_SYNC), b"x" * 262144), tell(os.pwritev, make
             finally:
                 subprocess.run(["umount", d], check=True)
 
+    def test_hard_links_are_one_file(self):
+        script = """
+import fcntl, mmap, os
+f, g = os.open("f", os.O_RDWR), os.open("g", os.O_RDWR)
+m = mmap.mmap(f, 8), mmap.mmap(g, 8)
+m[0][0:1] = b"X"
+os.pwrite(g, b"Y", 1)
+fcntl.flock(f, fcntl.LOCK_EX)
+try:
+    fcntl.flock(g, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("locked")
+print(m[1][0:4], os.pread(f, 4, 0), os.stat("f").st_ino == os.fstat(g).st_ino)
+os.unlink("f")
+print(os.fstat(g).st_nlink, os.pwrite(f, b"Z", 2))
+"""
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as d:
+            os.chmod(d, 0o777)
+            with open(d + "/f", "w") as f:
+                f.write("12345678")
+            os.chmod(d + "/f", 0o666)
+            os.link(d + "/f", d + "/g")
+            result = run("/usr/bin/python3", "-c", script, options=["--rw=" + d, "--cwd=" + d])
+            self.assertEqual((result.stdout, result.stderr), (b"locked\nb'XY34' b'XY34' True\n1 1\n", b""))
+            with open(d + "/g") as f:
+                self.assertEqual(f.read(), "XYZ45678")
+
     def test_deep_path_is_one_request(self):
         def requests(path):
             result = run("/bin/sh", "-c", f"[ -e {path} ]", options=["--stats"])

@@ -46,6 +46,38 @@ static void set_ops(struct inode *i, bool readonly)
 	}
 }
 
+/* A file that may be written has one inode whatever names it has: its pages must not be cached twice. The gofer's nodes keep
+ * the file, so the host gives its number to no other. */
+#define FILES 256u
+static spinlock_t files_lock = SPINLOCK_INIT;
+static struct hlist_head files[FILES];
+
+/* The inode that is there already, or this one, which is known from now on. Consumes i. */
+static struct inode *one_inode(struct inode *i)
+{
+	struct gnode *g = gnode_of(i), *o;
+	struct hlist_head *chain = &files[(g->host_ino ^ g->host_dev) % FILES];
+	struct inode *known = NULL;
+
+	spin_lock(&files_lock);
+	hlist_for_each(o, chain, same) {
+		struct inode *there = o->mapping.inode;
+
+		if (o->host_ino == g->host_ino && o->host_dev == g->host_dev && there->sb == i->sb && refcount_inc_not_zero(&there->ref)) {
+			o->checked_ns = 0; /* the other's attributes are newer */
+			known = there;
+			break;
+		}
+	}
+	if (!known)
+		hlist_add(&g->same, chain);
+	spin_unlock(&files_lock);
+	if (!known)
+		return i;
+	inode_put(i);
+	return known;
+}
+
 struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gofer_attr *a, struct inode *parent, const char *name,
 			      u32 len)
 {
@@ -84,7 +116,7 @@ struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gof
 		}
 		g->parent = inode_get(parent);
 	}
-	return i;
+	return S_ISREG(i->mode) && !gsuper_of(i)->readonly ? one_inode(i) : i;
 }
 
 int gofer_walk_one(u64 dir, const char *name, u32 len, struct gofer_walked *out)
@@ -229,6 +261,9 @@ static void evict(struct inode *i)
 
 	if (!g)
 		return;
+	spin_lock(&files_lock);
+	hlist_del(&g->same);
+	spin_unlock(&files_lock);
 	if (i->mapping) {
 		mapping_writeback(&g->mapping);
 		mapping_destroy(&g->mapping);

@@ -29,6 +29,7 @@ struct gnode { /* inode->priv */
 	u64 host_ino, host_dev, checked_ns;
 	struct timespec_k host_mtime;
 	u64 host_size;
+	struct hlist_node same;	/* files of trees that may be written, by ino and dev; inode.c */
 	_Atomic u32 changes; /* made here: what the host said before one of them is old */
 	struct list_head lru;		/* open handles, oldest last; handle_lock */
 };
