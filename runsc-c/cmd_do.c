@@ -56,10 +56,14 @@ static int help(void)
 	return finish_stdout();
 }
 
-static void set_variable(const char *assignment)
+static int set_variable(const char *assignment)
 {
 	char *name = strdup(assignment), *value = strchr(name, '=');
 
+	if (!*name || value == name) {
+		free(name);
+		return fail("--env: '%s' has no name: give NAME=VALUE, or NAME to remove it", assignment);
+	}
 	if (value) {
 		*value = '\0';
 		setenv(name, value + 1, 1);
@@ -67,6 +71,7 @@ static void set_variable(const char *assignment)
 		unsetenv(name);
 	}
 	free(name);
+	return 0;
 }
 
 static int open_log(const char *path, int *fd)
@@ -113,8 +118,7 @@ static int take(int c, struct sandbox_config *cfg, const char **platform)
 		cfg->cwd = optarg;
 		return optarg[0] == '/' ? 0 : fail("--cwd: %s: not an absolute path", optarg);
 	case OPT_ENV:
-		set_variable(optarg);
-		return 0;
+		return set_variable(optarg);
 	case OPT_ROOT:
 		err = parse_directory("--root", optarg, &dir);
 		if (!err)

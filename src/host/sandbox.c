@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -190,10 +191,14 @@ static void start_vcpus(const struct sandbox_config *cfg)
 
 static void make_memory(const struct sandbox_config *cfg)
 {
-	int err = hostmem_create(cfg->mem_size, cfg->platform != SANDBOX_KVM);
+	int err;
 
+	signal(SIGXFSZ, SIG_IGN); /* memory is a file: a limit on their size shall be an error with a name */
+	err = hostmem_create(cfg->mem_size, cfg->platform != SANDBOX_KVM);
 	if (err)
-		die("sandbox memory", err);
+		host_fatal("%lluM of sandbox memory: %s: give a smaller --memory, or raise the limits on %s",
+			   (unsigned long long)cfg->mem_size >> 20, strerror(-err),
+			   err == -EFBIG ? "file sizes (ulimit -f)" : "address space (ulimit -v) and memory");
 	grow_descriptor_table();
 	if (cfg->platform == SANDBOX_KVM)
 		prepare_kvm(cfg);

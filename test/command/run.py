@@ -4,6 +4,7 @@ import argparse
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -88,6 +89,12 @@ class Options(unittest.TestCase):
             self.refused(raw("do", "--cpus=" + bad, "true"), "--cpus", bad)
         for bad in "1", "1T", "-5G", "99999999999999999999", "x":
             self.refused(raw("do", "--memory=" + bad, "true"), "--memory", bad)
+        for bad in "", "=", "=value":
+            self.refused(raw("do", "--env=" + bad, "true"), "--env", "NAME")
+        self.refused(raw("do", "--cwd=", "true"), "--cwd")
+        self.refused(raw("do", "--root=", "true"), "--root")
+        self.refused(raw("do", "--rw=/etc/passwd", "true"), "--rw", "/etc/passwd")
+        self.refused(raw("do", "--memory=1M", "true"), "--memory", "64M")
         self.refused(raw("platforms", "extra"), "extra")
         self.refused(raw("do", ""), "empty")
 
@@ -295,6 +302,86 @@ class Status(unittest.TestCase):
                     f.write(data)
                 os.chmod(path, 0o755)
                 self.not_run(path, 126)
+
+
+class Limits(unittest.TestCase):
+    """Too little of something on the host: one line that names it and what to do."""
+
+    def limited(self, which, value, *words):
+        def limit():
+            resource.setrlimit(which, (value, value))
+        result = run("/bin/true", preexec_fn=limit)
+        self.assertEqual(result.returncode, 125)
+        lines = result.stderr.decode().splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        for word in words:
+            self.assertIn(word, lines[0])
+
+    def test_address_space(self):
+        self.limited(resource.RLIMIT_AS, 100 << 20, "--memory", "ulimit -v")
+
+    def test_file_size(self):
+        self.limited(resource.RLIMIT_FSIZE, 0, "--memory", "ulimit -f")
+
+    def test_descriptors(self):
+        self.limited(resource.RLIMIT_NOFILE, 10, "open files")
+
+    @unittest.skipUnless(os.geteuid() == 0 and os.path.exists("/dev/kvm"), "needs root and /dev/kvm")
+    def test_kvm_without_permission(self):
+        def drop():
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+        for args in ["do", "--platform=kvm", "true"], ["platforms"]:
+            result = raw(*args, preexec_fn=drop)
+            self.assertIn("/dev/kvm: Permission denied", result.stderr + result.stdout)
+
+    def test_working_directory(self):
+        result = run("/bin/true", options=["--cwd=/nonexistent"])
+        self.assertEqual(result.returncode, 127)
+        self.assertEqual(result.stderr.count(b"\n"), 1)
+        self.assertIn(b"/nonexistent: cannot change to the working directory: no such file", result.stderr)
+
+    def test_long_name(self):
+        result = run("a" * 5000)
+        self.assertEqual(result.returncode, 127)
+        self.assertIn(b"no such file", result.stderr)
+
+
+class Hostile(unittest.TestCase):
+    """A program that takes all it can get: it is killed or refused, and the sandbox lives."""
+
+    def test_fork_bomb(self):
+        # The watcher forks before the bomb goes off, and never again: a refusal would be right.
+        script = """
+import os, subprocess, time
+subprocess.Popen(["/bin/sh", "-c", "f() { f | f & }; f"], stderr=subprocess.DEVNULL)
+time.sleep(0.5)
+while True:
+    try:
+        os.kill(-1, 9)
+    except ProcessLookupError:
+        pass
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
+print("after")
+"""
+        result = run("python3", "-c", script, options=["--memory=96M"])
+        self.assertEqual((result.returncode, result.stdout), (0, b"after\n"), result.stderr[-500:])
+
+    def test_memory_hog(self):
+        script = "python3 -c 'x = [bytearray(1 << 20) for i in range(300)]' 2>/dev/null; echo $?; ls / | grep -c usr"
+        result = run("/bin/sh", "-c", script, options=["--memory=96M"])
+        status, usr = result.stdout.split()
+        self.assertIn(status, [b"1", b"137"], result.stderr)
+        self.assertEqual(usr, b"1")
+
+    def test_full_file_system(self):
+        script = "dd if=/dev/zero of=/tmp/f bs=1M count=300 2>/dev/null; echo $?; rm /tmp/f; echo x > /tmp/g; cat /tmp/g"
+        result = run("/bin/sh", "-c", script, options=["--memory=96M"])
+        self.assertEqual(result.stdout, b"1\nx\n", result.stderr)
 
 
 class StandardFiles(unittest.TestCase):

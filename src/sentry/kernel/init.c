@@ -93,25 +93,6 @@ static long find_program(const char *exe, const char **env, char *out)
 	return kstrlcpy(out, exe, PATH_MAX) >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-static long change_dir(const char *dir, u32 umask)
-{
-	struct fs_state *fs = current->fs;
-	struct path p, old;
-	int err = path_lookup(AT_FDCWD, dir, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p);
-
-	if (err) {
-		klog(LOG_ERR, "%s: cannot change to the working directory: error %d", dir, -err);
-		return err;
-	}
-	spin_lock(&fs->lock);
-	old = fs->cwd;
-	fs->cwd = p;
-	fs->umask = umask;
-	spin_unlock(&fs->lock);
-	path_put(&old);
-	return 0;
-}
-
 static const char *why(long err)
 {
 	switch (err) {
@@ -123,16 +104,38 @@ static const char *why(long err)
 	case -ENOMEM: return "out of memory";
 	case -E2BIG: return "argument list too long";
 	case -ENOTDIR: return "not a directory";
+	case -ENAMETOOLONG: return "file name too long";
+	case -EIO: return "input/output error";
+	case -ETXTBSY: return "is being written";
 	default: return NULL;
 	}
+}
+
+static long change_dir(const char *dir, u32 umask)
+{
+	struct fs_state *fs = current->fs;
+	struct path p, old;
+	int err = path_lookup(AT_FDCWD, dir, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p);
+
+	if (err) {
+		klog(LOG_ERR, "%.256s: cannot change to the working directory: %s", dir, why(err) ? why(err) : "unknown error");
+		return err;
+	}
+	spin_lock(&fs->lock);
+	old = fs->cwd;
+	fs->cwd = p;
+	fs->umask = umask;
+	spin_unlock(&fs->lock);
+	path_put(&old);
+	return 0;
 }
 
 static void complain(const char *exe, long err)
 {
 	if (why(err))
-		klog(LOG_ERR, "%s: %s", exe, why(err));
+		klog(LOG_ERR, "%.256s: %s", exe, why(err));
 	else
-		klog(LOG_ERR, "%s: cannot be started: error %ld", exe, -err);
+		klog(LOG_ERR, "%.256s: cannot be started: error %ld", exe, -err);
 }
 
 static long exec_program(const struct program *p, char *path)

@@ -979,6 +979,14 @@ int pagecache_sync(struct super_block *sb)
 	return err;
 }
 
+/* Little is left of what runs: to take that, too, is to wait for it again with every step. Memory is short elsewhere. */
+static bool cache_is_small(void)
+{
+	s64 floor = MIN((s64)frames_total() / 12, (64l << 20) / (s64)PAGE_SIZE);
+
+	return pagecache_pages() - pagecache_shmem_pages() < floor;
+}
+
 u64 pagecache_reclaim(void)
 {
 	struct inode *inode = pick_dirty();
@@ -988,7 +996,7 @@ u64 pagecache_reclaim(void)
 		mapping_writeback(inode->mapping);
 		inode_put(inode);
 	}
-	for (u32 i = 0; i < 64 && (inode = pick_mapped(&index)); i++) {
+	for (u32 i = 0; i < 64 && !cache_is_small() && (inode = pick_mapped(&index)); i++) {
 		u64 first = index & ~(u64)(BATCH - 1);
 
 		if (!widely_mapped(inode->mapping))
