@@ -1,4 +1,3 @@
-# platforms: ptrace (on an emulated ring 0 it is slow: by hand, with this line taken out)
 # size: DIR=/usr/share
 # size-kvm: DIR=/usr/share/doc/a*
 # timeout: 120

@@ -1,4 +1,3 @@
-# platforms: ptrace (on an emulated ring 0 it is slow: by hand, with this line taken out)
 # needs: gcc
 # timeout: 120
 mkdir -p $T && cd $T && cat > t.c <<'END'

@@ -1,4 +1,3 @@
-# platforms: ptrace (on an emulated ring 0 it is slow: by hand, with this line taken out)
 # needs: git
 mkdir -p $T/repo && cd $T/repo && export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_DATE='2020-01-01T00:00:00Z' GIT_COMMITTER_DATE='2020-01-01T00:00:00Z'
 git init -q -b main . && git config user.name n && git config user.email e@x

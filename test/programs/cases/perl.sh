@@ -1,4 +1,3 @@
-# platforms: ptrace (on an emulated ring 0 it is slow: by hand, with this line taken out)
 # needs: perl
 mkdir -p $T
 exec perl -e '

@@ -1,4 +1,3 @@
-# platforms: ptrace (on an emulated ring 0 it is slow: by hand, with this line taken out)
 # needs: python3
 exec python3 - <<'END'
 import socket, threading, os, socketserver, asyncio

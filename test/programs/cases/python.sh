@@ -1,4 +1,3 @@
-# platforms: ptrace (it does not finish in minutes where ring 0 is emulated)
 # needs: python3
 # timeout: 120
 # size: THREADS=8 PROCS=4 LIST=5000000

@@ -1,4 +1,3 @@
-# platforms: ptrace (on an emulated ring 0 it is slow: by hand, with this line taken out)
 # needs: sqlite3
 # size: N=100000
 # size-kvm: N=2000

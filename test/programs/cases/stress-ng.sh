@@ -1,4 +1,3 @@
-# platforms: ptrace (it does not finish in minutes where ring 0 is emulated)
 # needs: stress-ng
 # timeout: 120
 # size: LOAD=2 SECONDS_=5
