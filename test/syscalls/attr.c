@@ -2,6 +2,9 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/stat.h>
+#include <linux/magic.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -338,6 +341,8 @@ static void attributes(void)
 	FAILS(setxattr("f", "trusted.test", "x", 1, XATTR_CREATE), EEXIST);
 	FAILS(setxattr("f", "trusted.none", "x", 1, XATTR_REPLACE), ENODATA);
 	FAILS(setxattr("f", "nonsense.x", "x", 1, 0), EOPNOTSUPP);
+	FAILS(setxattr("f", "trusted.", "x", 1, 0), EINVAL);
+	FAILS(getxattr("f", "user.", buf, 2), EINVAL);
 	FAILS(setxattr("f", "trusted.test", "x", 1, 0x10), EINVAL);
 	FAILS(setxattr("f", "", "x", 1, 0), ERANGE);
 	n = listxattr("f", buf, sizeof(buf));
@@ -351,6 +356,7 @@ static void attributes(void)
 static void file_systems(void)
 {
 	struct statfs a, b;
+	int ends[2];
 	int fd = open(".", O_RDONLY);
 
 	EQ(statfs(".", &a), 0);
@@ -363,6 +369,19 @@ static void file_systems(void)
 	FAILS(statfs("missing", &a), ENOENT);
 	FAILS(statfs(".", (struct statfs *)bad_address), EFAULT);
 	FAILS(fstatfs(-1, &a), EBADF);
+	EQ(pipe(ends), 0);
+	EQ(fstatfs(ends[0], &a), 0);
+	EQ(a.f_type, PIPEFS_MAGIC);
+	close(ends[0]);
+	close(ends[1]);
+	EQ((ends[0] = socket(AF_UNIX, SOCK_STREAM, 0)) >= 0, 1);
+	EQ(fstatfs(ends[0], &a), 0);
+	EQ(a.f_type, SOCKFS_MAGIC);
+	close(ends[0]);
+	EQ((ends[0] = epoll_create1(0)) >= 0, 1);
+	EQ(fstatfs(ends[0], &a), 0);
+	EQ(a.f_type, ANON_INODE_FS_MAGIC);
+	close(ends[0]);
 	close(fd);
 }
 

@@ -3,6 +3,7 @@
 #include <linux/fcntl.h>
 #include <linux/resource.h>
 #include <linux/stat.h>
+#include <linux/magic.h>
 
 #include "base/string.h"
 #include "sentry/mm/shmem.h"
@@ -125,6 +126,7 @@ void anon_init(void)
 	anon_sb = sb_create(&anon_type, "anon_inodefs");
 	BUG_ON(!anon_sb);
 	anon_sb->ops = &anon_super_ops;
+	anon_sb->magic = ANON_INODE_FS_MAGIC;
 	root = inode_alloc(anon_sb);
 	BUG_ON(!root);
 	root->mode = S_IFDIR | 0555;

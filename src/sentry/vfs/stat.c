@@ -5,6 +5,7 @@
 #include <linux/fcntl.h>
 #include <linux/mount.h>
 #include <linux/stat.h>
+#include <linux/magic.h>
 
 #include "sentry/kernel/user_ns.h"
 #include "sentry/sys/syscall.h"
@@ -146,10 +147,20 @@ SYSCALL5(statx, s32, dirfd, u64, name, u32, flags, u32, mask, u64, buf)
 
 /* ---- statfs ---- */
 
+/* The kernel's own files have several file systems on Linux; here they are one. */
+static u64 magic_of(const struct path *p)
+{
+	u32 mode = p->dentry->inode ? p->dentry->inode->mode : 0;
+
+	if (p->dentry->sb->magic != ANON_INODE_FS_MAGIC)
+		return p->dentry->sb->magic;
+	return S_ISFIFO(mode) ? PIPEFS_MAGIC : S_ISSOCK(mode) ? SOCKFS_MAGIC : ANON_INODE_FS_MAGIC;
+}
+
 static int statfs_path(const struct path *p, u64 ubuf)
 {
 	struct super_block *sb = p->dentry->sb;
-	struct kstatfs k = { .type = sb->magic, .bsize = PAGE_SIZE, .namelen = 255, .frsize = PAGE_SIZE };
+	struct kstatfs k = { .type = magic_of(p), .bsize = PAGE_SIZE, .namelen = 255, .frsize = PAGE_SIZE };
 	struct statfs st;
 	int err = sb->ops && sb->ops->statfs ? sb->ops->statfs(sb, &k) : 0;
 

@@ -14,6 +14,8 @@
 /* Who may touch a name: user.* by file permission on files and directories, trusted.* by the administrator. */
 static int check_name(struct inode *i, const char *name, u32 mask)
 {
+	if (!kstrcmp(name, XATTR_TRUSTED_PREFIX) || !kstrcmp(name, XATTR_USER_PREFIX) || !kstrcmp(name, XATTR_SECURITY_PREFIX))
+		return -EINVAL;
 	if (!kstrncmp(name, XATTR_TRUSTED_PREFIX, XATTR_TRUSTED_PREFIX_LEN))
 		return capable(CAP_SYS_ADMIN) ? 0 : mask & MAY_WRITE ? -EPERM : -ENODATA;
 	if (!kstrncmp(name, XATTR_USER_PREFIX, XATTR_USER_PREFIX_LEN)) {
