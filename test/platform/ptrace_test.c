@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "host/hostcalls.h"
 #include "platform/ptrace/ptrace_host.h"
 #include "platform/ptrace/stub.h"
@@ -45,6 +46,12 @@ struct page *frame_alloc(u32 order, u32 flags)
 	(void)flags; /* the memory file reads as zero */
 	return pa < MEM_SIZE ? pa_to_page(pa) : NULL;
 }
+void panic(const char *fmt, ...)
+{
+	fprintf(stderr, "panic: %s\n", fmt);
+	abort();
+}
+
 void page_put(struct page *p)
 {
 	(void)p;

@@ -3,6 +3,7 @@
 #include <asm/errno.h>
 #include <asm/mman.h>
 
+#include "base/log.h"
 #include "base/string.h"
 #include "sentry/mm/mm.h"
 
@@ -95,10 +96,13 @@ static inline u64 *entry_table(u64 entry)
 	return pa_to_va(entry & PTE_ADDR);
 }
 
+/* A table is emptied by stores of the sentry before its page is given back. A KVM without nested page tables follows these stores
+ * in its shadow of the table, but not what its host writes there; and clearing a new table may be the host's (guest_bulk.c). */
 static void free_level(u64 *table, int level)
 {
 	u32 n = level == 3 ? 256 : 512;
 
+	BUG_ON(!level && table_page(table)->index);
 	if (level > 0 && table_page(table)->index)
 		for (u32 i = 0; i < n; i++)
 			if (table[i] & PTE_P) {
