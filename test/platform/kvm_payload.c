@@ -389,6 +389,14 @@ static __noreturn void cpu1(struct task *t)
 		platform->idle(1, ~0ull);
 }
 
+static bool forget_entry(void *arg, u64 va, u64 pte)
+{
+	(void)arg;
+	(void)va;
+	(void)pte;
+	return true;
+}
+
 void sentry_boot(struct boot_params *bp, u32 cpu)
 {
 	struct task *t = &tasks[cpu];
@@ -425,6 +433,7 @@ void sentry_boot(struct boot_params *bp, u32 cpu)
 	test_kstacks();
 	if (bp->ncpus > 1)
 		test_shootdown();
+	pt_unmap(&other_mm, 0, USER_MAX, forget_entry, NULL, NULL);
 	platform->as_destroy(&other_mm);
 	klog_line(LOG_INFO, "all well");
 	if (bp->argc == 2)
