@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,6 +216,18 @@ static void set_capabilities(struct sandbox_config *cfg)
 	memcpy(cfg->caps, (u64[5]){ all, own, 0, own, 0 }, sizeof(cfg->caps));
 }
 
+/* What is ignored stays so over execve(2), and nohup(1) counts on that. */
+static u64 ignored_signals(void)
+{
+	struct sigaction sa;
+	u64 set = 0;
+
+	for (int sig = 1; sig < _NSIG; sig++)
+		if (!sigaction(sig, NULL, &sa) && sa.sa_handler == SIG_IGN)
+			set |= 1ull << (sig - 1);
+	return set;
+}
+
 static void fill_in(struct sandbox_config *cfg)
 {
 	static char hostname[65];
@@ -227,6 +240,7 @@ static void fill_in(struct sandbox_config *cfg)
 	umask(cfg->umask);
 	cfg->uid = getuid();
 	cfg->gid = getgid();
+	cfg->ignored_signals = ignored_signals();
 	set_capabilities(cfg);
 	add_mounts(cfg);
 	cfg->envp = environ;

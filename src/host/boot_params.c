@@ -91,6 +91,7 @@ static void put_identity(struct pen *p, struct boot_params *bp, const struct san
 	bp->uid = cfg->uid;
 	bp->gid = cfg->gid;
 	bp->no_new_privs = cfg->no_new_privs;
+	bp->ignored_signals = cfg->ignored_signals;
 	memcpy(bp->caps, cfg->caps, sizeof(bp->caps));
 	bp->ngroups = cfg->ngroups;
 	bp->groups_off = put(p, cfg->groups, cfg->ngroups * sizeof(u32), 8);

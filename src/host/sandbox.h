@@ -44,6 +44,7 @@ struct sandbox_config {
 	u32 ngroups;
 	const u32 *groups; /* supplementary ones */
 	bool no_new_privs;
+	u64 ignored_signals; /* as in boot_params */
 	void (*forked)(const struct sandbox_config *cfg); /* in the command's process, when the other two have been made; or NULL */
 	bool contained; /* all signals of the command's process are for process 1 */
 	u64 (*rlimits)[2]; /* RLIMIT_*: soft, hard; NULL: this process' */

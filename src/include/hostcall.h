@@ -256,6 +256,7 @@ struct boot_params {
 	u32 ngroups;
 	u64 groups_off; /* u32[ngroups]: supplementary groups */
 	u64 domainname_off;
+	u64 ignored_signals; /* bit n-1: the command was started with signal n ignored, so the program is too */
 	char cpu_flags[2048]; /* "flags" line of /proc/cpuinfo */
 	char cpu_vendor[16];
 	u32 cpu_family, cpu_model_id, cpu_stepping, cpu_cache_kb;

@@ -288,6 +288,12 @@ class Status(unittest.TestCase):
         self.not_run("/nonexistent", 127)
         self.not_run("no-such-command", 127)
 
+    def test_ignored_signals(self):
+        """nohup(1): a signal that is ignored at the start is ignored by the program, and cannot be trapped by a shell (POSIX, trap)."""
+        script = "grep SigIgn /proc/self/status; kill -HUP $$; echo on"
+        result = run("sh", "-c", script, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.assertEqual((result.returncode, result.stdout), (0, b"SigIgn:\t0000000000000001\non\n"))
+
     def test_not_executable(self):
         self.not_run("/etc", 126)
         self.not_run("/etc/passwd", 126)

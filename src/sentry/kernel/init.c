@@ -9,6 +9,7 @@
 #include "fs/dev/dev.h"
 #include "hostcall.h"
 #include "sentry/kernel/exec.h"
+#include "sentry/kernel/signal_internal.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
@@ -213,6 +214,9 @@ long start_program(const struct program *p)
 	}
 	for (u32 i = 0; i < RLIM_COUNT; i++)
 		t->proc->rlim[i] = (struct rlimit_val){ p->rlimits[i][0], p->rlimits[i][1] };
+	for (u32 i = 0; i < SIG_COUNT; i++)
+		if (p->ignored_signals >> i & 1)
+			t->sighand->action[i].handler = K_SIG_IGN;
 	t->no_new_privs = p->no_new_privs;
 	t->cred = program_cred(p);
 	BUG_ON(!t->cred);
@@ -229,7 +233,7 @@ long start_init(void)
 		.argv = boot_vector(b->argv_off, b->argc), .env = boot_vector(b->envp_off, b->envc), .exe = boot_string(b->exe_off),
 		.cwd = boot_string(b->cwd_off), .umask = b->umask, .stdio = b->stdio, .tty = &console, .uid = b->uid, .gid = b->gid,
 		.caps = b->caps, .groups = pa_to_va(b->groups_off), .ngroups = b->ngroups, .rlimits = b->rlimits,
-		.no_new_privs = b->no_new_privs, .complain = true,
+		.no_new_privs = b->no_new_privs, .ignored_signals = b->ignored_signals, .complain = true,
 	};
 	long err;
 
