@@ -12,6 +12,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,10 +43,16 @@ class Case:
         return int(self.directives.get("timeout", 60)) * (4 if emulated else 1)
 
 
+def default_signals():
+    """A shell ignores these for what it runs in the background, and a shell that starts so cannot trap them."""
+    for sig in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(sig, signal.SIG_DFL)
+
+
 def run(argv, env, timeout):
     started = time.monotonic()
     p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
-                         cwd="/", start_new_session=True)
+                         cwd="/", start_new_session=True, preexec_fn=default_signals)
     try:
         out, err = p.communicate(timeout=timeout)
         return p.returncode, out, err, time.monotonic() - started
