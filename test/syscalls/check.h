@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static int check_failures;
 
@@ -52,6 +54,24 @@ static inline char *in_test_dir(char *template)
 			       strerror(errno), #e);                                    \
 		}                                                                       \
 	} while (0)
+
+/* Run fn in a child, so that nothing stays changed; its failed checks count as one here. */
+static inline void in_child(void (*fn)(void))
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		check_failures = 0;
+		fn();
+		fflush(stdout);
+		_exit(check_failures ? 1 : 0);
+	}
+	EQ(waitpid(pid, &status, 0), pid);
+	EQ(status, 0);
+}
 
 #define RUN(test)                                                                       \
 	do {                                                                            \

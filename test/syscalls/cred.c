@@ -17,22 +17,6 @@
 
 static void *volatile bad_address = (void *)8;
 
-/* Run fn in a child, so that it may give rights away. */
-static void in_child(void (*fn)(void))
-{
-	pid_t p = fork();
-	int st;
-
-	if (!p) {
-		check_failures = 0;
-		fn();
-		fflush(stdout);
-		_exit(check_failures ? 1 : 0);
-	}
-	waitpid(p, &st, 0);
-	EQ(st, 0);
-}
-
 static void expect_uids(uid_t r, uid_t e, uid_t s)
 {
 	uid_t a, b, c;

@@ -28,7 +28,7 @@ static void limit(int which, rlim_t value)
 }
 
 /* In a child: limits and identities end with it. */
-static void in_child(void (*fn)(void))
+static void in_bounded_child(void (*fn)(void))
 {
 	int st;
 	pid_t pid;
@@ -251,10 +251,10 @@ static void vectors(void)
 	close(p[1]);
 }
 
-static void fork_bomb_test(void) { in_child(fork_bomb); }
-static void thread_bomb_test(void) { in_child(thread_bomb); }
-static void descriptors_test(void) { in_child(descriptors); }
-static void address_space_test(void) { in_child(address_space); }
+static void fork_bomb_test(void) { in_bounded_child(fork_bomb); }
+static void thread_bomb_test(void) { in_bounded_child(thread_bomb); }
+static void descriptors_test(void) { in_bounded_child(descriptors); }
+static void address_space_test(void) { in_bounded_child(address_space); }
 
 int main(void)
 {

@@ -22,23 +22,6 @@ static long ctl(int op, long a, long b, long c, long d)
 	return syscall(SYS_keyctl, op, a, b, c, d);
 }
 
-static void in_child(void (*fn)(void))
-{
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		check_failures = 0;
-		fn();
-		fflush(stdout);
-		_exit(check_failures ? 1 : 0);
-	}
-	EQ(waitpid(pid, &status, 0), pid);
-	EQ(status, 0);
-}
-
 static void rings(void)
 {
 	long s, t, p;

@@ -27,24 +27,6 @@
 
 #include "check.h"
 
-/* Run fn in a child; its failed checks count as one here. */
-static void in_child(void (*fn)(void))
-{
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		check_failures = 0;
-		fn();
-		fflush(stdout);
-		_exit(check_failures ? 1 : 0);
-	}
-	EQ(waitpid(pid, &status, 0), pid);
-	EQ(status, 0);
-}
-
 static int write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY), n, e;

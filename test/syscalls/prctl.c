@@ -17,23 +17,6 @@
 
 #define BAD ((void *)8)
 
-static void in_child(void (*fn)(void))
-{
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		check_failures = 0;
-		fn();
-		fflush(stdout);
-		_exit(check_failures ? 1 : 0);
-	}
-	EQ(waitpid(pid, &status, 0), pid);
-	EQ(status, 0);
-}
-
 static void names(void)
 {
 	char name[17] = "xxxxxxxxxxxxxxxx";

@@ -17,24 +17,6 @@
 #define BAD ((void *)8)
 #define NO_PID 0x3fffff
 
-/* In a child, so that nothing stays changed; its failed checks count as one here. */
-static void in_child(void (*fn)(void))
-{
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		check_failures = 0;
-		fn();
-		fflush(stdout);
-		_exit(check_failures ? 1 : 0);
-	}
-	EQ(waitpid(pid, &status, 0), pid);
-	EQ(status, 0);
-}
-
 /* ---- policies ---- */
 
 static void ranges(void)

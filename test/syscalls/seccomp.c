@@ -34,7 +34,7 @@ static long install(struct sock_filter *f, unsigned short n, unsigned flags)
 #define INSTALL(f, flags) install(f, sizeof(f) / sizeof((f)[0]), flags)
 
 /* The wait status of a child that runs fn; fn's failed checks become status 1. */
-static int in_child(void (*fn)(void))
+static int confined_child(void (*fn)(void))
 {
 	pid_t p = fork();
 	int st;
@@ -66,10 +66,10 @@ static void strict_violation(void)
 
 static void strict(void)
 {
-	int st = in_child(strict_body);
+	int st = confined_child(strict_body);
 
 	CHECK(WIFEXITED(st) && WEXITSTATUS(st) == 3);
-	st = in_child(strict_violation);
+	st = confined_child(strict_violation);
 	CHECK(WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL);
 }
 
@@ -130,9 +130,9 @@ static void actions(void)
 {
 	int st;
 
-	EQ(in_child(errno_body), 0);
-	EQ(in_child(trap_body), 0);
-	st = in_child(kill_body);
+	EQ(confined_child(errno_body), 0);
+	EQ(confined_child(trap_body), 0);
+	st = confined_child(kill_body);
 	CHECK(WIFSIGNALED(st) && WTERMSIG(st) == SIGSYS);
 }
 
@@ -161,7 +161,7 @@ static void tsync_body(void)
 
 static void threads(void)
 {
-	EQ(in_child(tsync_body), 0);
+	EQ(confined_child(tsync_body), 0);
 }
 
 static void bad_programs(void)
