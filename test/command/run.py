@@ -444,8 +444,6 @@ class Terminal(unittest.TestCase):
     def start(self, *args):
         pid, fd = pty.fork()
         if not pid:
-            for sig in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
-                signal.signal(sig, signal.SIG_DFL)  # ignored in what a shell runs in the background
             os.chdir("/")
             os.execv(RUNTIME, command(*args))
         self.addCleanup(os.close, fd)
