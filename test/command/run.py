@@ -583,6 +583,8 @@ def main():
     if not ok:
         print("skipped:", line)
         sys.exit(77)
+    for sig in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
+        signal.signal(sig, signal.SIG_DFL)  # a shell ignores them for what it runs in the background
     unittest.main(argv=[sys.argv[0], *rest])
 
 
