@@ -1,4 +1,7 @@
-/* The control file: the stub page, then one ops page pair a unit. The sandbox has it mapped read-write, stubs read-only. */
+/*
+ * The control file: the stub page, then for each unit its ops page pair and the fpu pages of its stubs. The sandbox has it
+ * mapped read-write, stubs read-only.
+ */
 #ifndef PLATFORM_PTRACE_CONTROL_H
 #define PLATFORM_PTRACE_CONTROL_H
 
@@ -10,15 +13,19 @@ struct control {
 	char code[PAGE_SIZE];
 	_Atomic u32 ready; /* the master is asleep in the stub page */
 	char pad[PAGE_SIZE - sizeof(u32)];
-	struct stub_op ops[MAX_UNITS][OPS_SIZE / sizeof(struct stub_op)];
+	char units[]; /* MAX_UNITS times control_unit_size() */
 };
 
 extern struct control *pt_control;
 extern int pt_control_fd;
 
-static inline u64 control_ops_offset(u32 unit)
+static inline u64 control_unit_size(void)
 {
-	return __builtin_offsetof(struct control, ops) + (u64)unit * OPS_SIZE;
+	return OPS_SIZE + (u64)pt_config.ncpus * STUBS_PER_VCPU * PAGE_SIZE;
+}
+static inline u64 control_unit_offset(u32 unit)
+{
+	return __builtin_offsetof(struct control, units) + unit * control_unit_size();
 }
 
 int master_take(struct vcpu *v); /* the vCPU's own stub in the master */

@@ -5,9 +5,6 @@
 #include "sentry/mm/mm.h"
 #include "sentry/mm/pagetable.h"
 
-#define EFLAGS_TF 0x100u
-#define USER_CS 0x33
-#define USER_DS 0x2b
 #define USER_DEBUGREG 848u /* offset of u_debugreg in struct user */
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
@@ -82,13 +79,25 @@ static void save_debug(struct stub *stub, struct user_ctx *ctx)
 	poke_debug(stub, 6, 0);
 }
 
-static bool save_regs(struct stub *stub, struct user_ctx *ctx)
+/* Registers and vector state. */
+static bool load_state(struct unit *unit, struct stub *stub, struct user_ctx *ctx, struct vcpu *v)
 {
-	if (sys_ptrace(PTRACE_GETREGS, stub->tid, 0, &stub->regs) < 0)
-		return false;
-	stub->regs_valid = true;
-	ctx->regs = stub->regs;
-	return true;
+	struct user_regs regs;
+
+	if (likely(fpu_is_loaded(stub, ctx, v))) {
+		ctx->fpu_in_cpu = true;
+		v->fpu_stub = stub;
+		return load_regs(stub, ctx);
+	}
+	regs = ctx->regs;
+	if (fpu_load_by_page(unit, stub, ctx, v, &regs)) {
+		regs.orig_rax = ~0ull;
+		stub->regs_valid = false;
+		if (sys_ptrace(PTRACE_SETREGS, stub->tid, 0, &regs) >= 0)
+			return true;
+		fpu_page_cancel(stub, ctx); /* registers that the host refuses: as load_regs() does it */
+	}
+	return fpu_load(stub, ctx, v) && load_regs(stub, ctx);
 }
 
 /* The decoders below: true when ctx->trap is for the sentry, false to go on. */
@@ -214,9 +223,18 @@ static bool handle_stop(struct user_ctx *ctx, struct mm *mm, struct unit *unit, 
 {
 	u32 sig = status_signal(status);
 
-	if (!status_stopped(status) || !save_regs(stub, ctx)) {
+	if (!status_stopped(status) || sys_ptrace(PTRACE_GETREGS, stub->tid, 0, &stub->regs) < 0) {
 		unit->dead = true;
 		return exception(ctx, X86_VEC_DF, 0);
+	}
+	stub->regs_valid = true;
+	if (unlikely(stub->in_fpu_page) && fpu_page_unfinished(unit, stub, ctx)) {
+		if (sig == SIGSEGV) /* reserved bits that XRSTOR refuses */
+			pt_fpu_init(ctx->fpu);
+		if (sig != KICK_SIGNAL)
+			return false;
+	} else {
+		ctx->regs = stub->regs;
 	}
 	if (likely(sig == SYSCALL_STOP)) {
 		v->stats.syscalls++;
@@ -301,7 +319,7 @@ void pt_enter_user(struct user_ctx *ctx, struct mm *mm)
 			return;
 		}
 		place_stub(v, stub);
-		if (unlikely(!fpu_load(stub, ctx, v) || !load_regs(stub, ctx))) {
+		if (unlikely(!load_state(unit, stub, ctx, v))) {
 			end_user(unit, v);
 			unit->dead = true;
 			exception(ctx, X86_VEC_DF, 0);
@@ -311,7 +329,12 @@ void pt_enter_user(struct user_ctx *ctx, struct mm *mm)
 			load_debug(stub, ctx);
 		ran = resume(unit, stub, v, ctx, &status);
 		end_user(unit, v);
-		if (ran && handle_stop(ctx, mm, unit, v, stub, status))
+		if (unlikely(!ran)) {
+			if (stub->in_fpu_page)
+				fpu_page_cancel(stub, ctx);
+			continue;
+		}
+		if (handle_stop(ctx, mm, unit, v, stub, status))
 			return;
 	}
 }

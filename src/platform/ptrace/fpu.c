@@ -53,24 +53,78 @@ static s64 transfer(u64 request, struct stub *stub, struct user_ctx *ctx)
 	return sys_ptrace(request, stub->tid, NT_X86_XSTATE, &iov);
 }
 
+bool fpu_is_loaded(const struct stub *stub, const struct user_ctx *ctx, const struct vcpu *v)
+{
+	return stub->fpu_owner == ctx && ctx->fpu_cpu == (s32)v->cpu;
+}
+
+static void now_in(struct stub *stub, struct user_ctx *ctx, struct vcpu *v)
+{
+	stub->fpu_owner = ctx;
+	ctx->fpu_cpu = (s32)v->cpu;
+	ctx->fpu_in_cpu = true;
+	v->fpu_stub = stub;
+}
+
 bool fpu_load(struct stub *stub, struct user_ctx *ctx, struct vcpu *v)
 {
-	if (likely(stub->fpu_owner == ctx && ctx->fpu_cpu == (s32)v->cpu)) {
-		ctx->fpu_in_cpu = true;
-		v->fpu_stub = stub;
-		return true;
-	}
 	if (transfer(PTRACE_SETREGSET, stub, ctx) < 0) {
 		/* Reserved bits that XRSTOR refuses. */
 		pt_fpu_init(ctx->fpu);
 		if (transfer(PTRACE_SETREGSET, stub, ctx) < 0)
 			return false;
 	}
-	stub->fpu_owner = ctx;
-	ctx->fpu_cpu = (s32)v->cpu;
-	ctx->fpu_in_cpu = true;
-	v->fpu_stub = stub;
+	now_in(stub, ctx, v);
 	return true;
+}
+
+/* ---- by the stub itself ---- */
+
+static u64 page_addr(const struct unit *unit, const struct stub *stub)
+{
+	return STUB_FPU_ADDR + stub_number(unit, stub) * PAGE_SIZE;
+}
+
+bool fpu_load_by_page(struct unit *unit, struct stub *stub, struct user_ctx *ctx, struct vcpu *v, struct user_regs *regs)
+{
+	struct fpu_page *page = &unit->fpu[stub_number(unit, stub)];
+
+	/* The page would be seen by whoever steps through it, and its code is 64-bit. */
+	if (pt_fpu_size > sizeof(page->area) || pt_fpu_xcr0 >> 32 || ctx->single_step || ctx->debug || stub->debug.dr7 ||
+	    (regs->eflags & EFLAGS_TF) || regs->cs != USER_CS)
+		return false;
+	memcpy(page->code, stub_fpu_code, (u64)(stub_fpu_code_end - stub_fpu_code));
+	memcpy(page->area, ctx->fpu, pt_fpu_size);
+	page->rax = regs->rax;
+	page->rip = regs->rip;
+	regs->rax = ~0ull;
+	regs->rip = page_addr(unit, stub);
+	stub->in_fpu_page = true;
+	now_in(stub, ctx, v);
+	return true;
+}
+
+void fpu_page_cancel(struct stub *stub, struct user_ctx *ctx)
+{
+	stub->in_fpu_page = false;
+	stub->fpu_owner = NULL;
+	pt_fpu_reload(ctx);
+}
+
+bool fpu_page_unfinished(struct unit *unit, struct stub *stub, struct user_ctx *ctx)
+{
+	stub->in_fpu_page = false;
+	if (stub->regs.rip - page_addr(unit, stub) >= (u64)(stub_fpu_code_end - stub_fpu_code))
+		return false;
+	fpu_page_cancel(stub, ctx);
+	return true;
+}
+
+void fpu_pages_clear(struct unit *unit)
+{
+	for (u32 i = 0; i < pt_config.ncpus * STUBS_PER_VCPU; i++)
+		if (unit->fpu[i].rip) /* was used: the unit's next address space may read it */
+			memset(&unit->fpu[i], 0, sizeof(struct fpu_page));
 }
 
 void pt_fpu_save(struct user_ctx *ctx)

@@ -31,6 +31,10 @@
 #include "platform/ptrace/stub.h"
 #include "platform/ptrace/sys.h"
 
+#define EFLAGS_TF 0x100u
+#define USER_CS 0x33u /* the host kernel's 64-bit selectors */
+#define USER_DS 0x2bu
+
 struct stub {
 	s32 tid; /* 0: not there */
 	s32 pinned; /* host CPU it is bound to; -1 none */
@@ -38,9 +42,9 @@ struct stub {
 	struct debug_regs debug; /* what it holds; dr6 is not used */
 	struct user_regs regs;
 	const struct user_ctx *fpu_owner; /* whose state its FPU holds, if that context agrees (fpu_cpu) */
+	bool in_fpu_page; /* resumed there: it may not have come to application code yet */
 	u64 last_turn; /* vcpu.turns when it was chosen last */
 };
-#define STUBS_PER_VCPU 2u
 
 struct unit {
 	spinlock_t lock;
@@ -54,7 +58,8 @@ struct unit {
 	bool collapsed; /* everything was unmapped for want of host mappings, and nothing filled since */
 	bool urgent; /* the queue has to run before application code does; AS_FILL_LATER can wait for a fault */
 	u32 nops;
-	struct stub_op *ops;	 /* the sandbox's view of the ops page */
+	struct stub_op *ops;	 /* the sandbox's view of the ops page, */
+	struct fpu_page *fpu;	 /* and of the fpu pages, in the order of its stubs */
 	_Atomic u64 in_user;	 /* vCPUs that may run application code right now */
 	struct unit *next;	 /* pool */
 };
@@ -124,7 +129,17 @@ void pt_fpu_init(void *fpu);
 void pt_fpu_save(struct user_ctx *ctx);
 void pt_fpu_reload(struct user_ctx *ctx);
 void pt_switch_out(struct user_ctx *ctx);
+/* The stub has the context's vector state from its last turn. */
+bool fpu_is_loaded(const struct stub *stub, const struct user_ctx *ctx, const struct vcpu *v);
 bool fpu_load(struct stub *stub, struct user_ctx *ctx, struct vcpu *v);
+/* Prepare the fpu page instead: resumed with *regs the stub loads the state itself. False: it cannot. */
+bool fpu_load_by_page(struct unit *unit, struct stub *stub, struct user_ctx *ctx, struct vcpu *v, struct user_regs *regs);
+/* It was stopped before it came out of the page: true, and the context's state is in ctx->fpu again. */
+bool fpu_page_unfinished(struct unit *unit, struct stub *stub, struct user_ctx *ctx);
+void fpu_page_cancel(struct stub *stub, struct user_ctx *ctx);
+void fpu_pages_clear(struct unit *unit);
+/* unit.c */
+u32 stub_number(const struct unit *unit, const struct stub *stub); /* 0 .. ncpus * STUBS_PER_VCPU */
 
 /* usermem.c */
 size_t pt_copy_from_user(struct mm *mm, void *dst, u64 src, size_t n);

@@ -115,7 +115,7 @@ static void map_stub_pages(void)
 	need(sys_call6(__NR_mmap, STUB_CODE_ADDR, PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, STUB_CTL_FD,
 		       0));
 	need(sys_call6(__NR_mmap, STUB_OPS_ADDR, OPS_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, STUB_CTL_FD,
-		       control_ops_offset(0)));
+		       control_unit_offset(0)));
 }
 
 /* Runs in the new process, on a stack of its own: the stub pages may fall on the inherited one. */

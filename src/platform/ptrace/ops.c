@@ -131,8 +131,6 @@ static int run_stub_code(s32 tid)
 }
 
 #define CLEAN_EFLAGS 0x202
-#define USER_CS 0x33
-#define USER_DS 0x2b
 
 static int load_injection_regs(struct stub *stub, struct user_regs *regs)
 {
@@ -160,7 +158,7 @@ static int start_batch(struct stub *stub)
 	struct user_regs regs = { .rip = STUB_BATCH };
 
 	/* One register is enough when the rest does no harm: a pending single step or restart would. */
-	if (stub->regs_valid && !(stub->regs.eflags & 0x100) && stub->regs.cs == USER_CS && stub->regs.ss == USER_DS) {
+	if (stub->regs_valid && !(stub->regs.eflags & EFLAGS_TF) && stub->regs.cs == USER_CS && stub->regs.ss == USER_DS) {
 		stub->regs_valid = false;
 		return (int)sys_ptrace(PTRACE_POKEUSR, stub->tid, __builtin_offsetof(struct user_regs, rip),
 				       (void *)STUB_BATCH);

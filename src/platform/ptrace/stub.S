@@ -43,4 +43,13 @@ stub_code_sleep:
 	syscall
 	jmp stub_code_sleep
 stub_code_end:
+
+/* Copied to the start of every struct fpu_page; entered with all components asked for in eax. Leaves the flags alone. */
+	.globl stub_fpu_code, stub_fpu_code_end
+	.balign 64
+stub_fpu_code:
+	xrstor64 stub_fpu_code+128(%rip)
+	mov stub_fpu_code+64(%rip), %rax
+	jmp *stub_fpu_code+72(%rip)
+stub_fpu_code_end:
 	.section .note.GNU-stack, "", @progbits

@@ -22,6 +22,14 @@ static struct {
 	struct unit *free_slots;
 } pool;
 
+static void unit_views(struct unit *unit)
+{
+	char *base = (char *)pt_control + control_unit_offset(unit->index);
+
+	unit->ops = (struct stub_op *)base;
+	unit->fpu = (struct fpu_page *)(base + OPS_SIZE);
+}
+
 static void *reserve(u64 size)
 {
 	s64 ret = sys_call6(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -44,15 +52,15 @@ int units_init(const char **what)
 		return (int)ret;
 	pt_control_fd = (int)ret;
 	*what = "the stub page";
-	ret = sys_call2(__NR_ftruncate, pt_control_fd, sizeof(struct control));
+	ret = sys_call2(__NR_ftruncate, pt_control_fd, control_unit_offset(MAX_UNITS));
 	if (ret < 0)
 		return (int)ret;
-	ret = sys_call6(__NR_mmap, 0, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+	ret = sys_call6(__NR_mmap, 0, control_unit_offset(MAX_UNITS), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
 			pt_control_fd, 0);
 	if (ret < 0)
 		return (int)ret;
 	pt_control = (struct control *)ret;
-	units[0].ops = pt_control->ops[0];
+	unit_views(&units[0]);
 	pool.next_slot = 1;
 	return 0;
 }
@@ -66,6 +74,11 @@ struct unit *unit_master(void)
 static struct stub *vcpu_stubs(struct unit *unit, u32 cpu)
 {
 	return &stubs[((u64)unit->index * pt_config.ncpus + cpu) * STUBS_PER_VCPU];
+}
+
+u32 stub_number(const struct unit *unit, const struct stub *stub)
+{
+	return (u32)(stub - vcpu_stubs((struct unit *)unit, 0));
 }
 
 /* Become the tracer of a sleeping thread and stop it. */
@@ -95,8 +108,8 @@ static int make_spare(struct unit *unit, struct stub *stub)
 
 static int map_ops_page(struct unit *unit, struct stub *stub)
 {
-	s64 ret = stub_syscall(stub, __NR_mmap, STUB_OPS_ADDR, OPS_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, STUB_CTL_FD,
-			       control_ops_offset(unit->index));
+	s64 ret = stub_syscall(stub, __NR_mmap, STUB_OPS_ADDR, control_unit_size(), PROT_READ | PROT_EXEC,
+			       MAP_SHARED | MAP_FIXED, STUB_CTL_FD, control_unit_offset(unit->index));
 
 	if (ret < 0)
 		return (int)ret;
@@ -186,7 +199,7 @@ static struct unit *slot_take(void)
 	} else if (pool.next_slot < MAX_UNITS) {
 		unit = &units[pool.next_slot];
 		unit->index = pool.next_slot++;
-		unit->ops = pt_control->ops[unit->index];
+		unit_views(unit);
 	}
 	spin_unlock(&pool.lock);
 	return unit;
@@ -249,6 +262,7 @@ void unit_free(struct unit *unit)
 
 	for (u32 i = 0; i < pt_config.ncpus * STUBS_PER_VCPU; i++)
 		vcpu_stubs(unit, 0)[i].fpu_owner = NULL;
+	fpu_pages_clear(unit);
 	unit->prefill = false;
 	ops_reset(unit);
 	spin_lock(&pool.lock);

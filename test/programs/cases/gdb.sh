@@ -45,6 +45,6 @@ debug -ex bt -ex 'print counter' -ex 'thread apply all bt 1' p core
 strace -f -e trace=exit_group -e signal=none -o trace ./p || true
 sed -E 's/^[0-9]+ +//' trace | sort
 strace -c -f -o counts ./p || true
-awk '$NF == "clone3" || $NF == "wait4" { print $4, $NF }' counts
+awk '$NF == "clone3" || $NF == "wait4" { print $4, $NF }' counts | sort
 cd /
 rm -r "$dir"
