@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what is needed to build runsc-c (with --tests, to test it; with --vm, for test/vm/run) from Debian 12's packages.
+# Install what is needed to build runsc-c (with --tests, to test it; with --vm, for the virtual machine of test/vm/run) from Debian 12's packages.
 # Run as root.
 set -eu
 

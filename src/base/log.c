@@ -87,24 +87,28 @@ void klog_line(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* Frame pointers lead through the kernel stack; stop at anything that does not look like one of its words. */
+void log_trace(const u64 *frame)
+{
+	for (u32 depth = 0; depth < 24 && frame; depth++) {
+		const u64 *next = (const u64 *)frame[0];
+
+		klog_line(LOG_ERR, "  called from %p", (const void *)frame[1]);
+		if (next <= frame || (u64)next - (u64)frame > 0x8000)
+			break;
+		frame = next;
+	}
+}
+
 void panic(const char *fmt, ...)
 {
 	struct hc_exit req = { .signal = 6, .panic = 1 };
-	u64 *frame = __builtin_frame_address(0);
 	va_list ap;
 
 	va_start(ap, fmt);
 	emit(LOG_ERR, fmt, ap);
 	va_end(ap);
-	/* Frame pointers lead through the kernel stack; stop at anything that does not look like one of its words. */
-	for (u32 depth = 0; depth < 24 && frame; depth++) {
-		u64 *next = (u64 *)frame[0];
-
-		klog_line(LOG_ERR, "  called from %p", (void *)frame[1]);
-		if (next <= frame || (u64)next - (u64)frame > 0x8000)
-			break;
-		frame = next;
-	}
+	log_trace(__builtin_frame_address(0));
 	for (;;)
 		hostcall(HC_EXIT, &req, sizeof(req));
 }

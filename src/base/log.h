@@ -12,6 +12,7 @@ void klog_line(enum log_level level, const char *fmt, ...) __printf(2, 3);
 /* A whole line as it is, whatever the level: traces, reports. At most LOG_LINE_MAX bytes. */
 #define LOG_LINE_MAX 2048
 void log_text(const char *text, size_t len);
+void log_trace(const u64 *frame); /* who called, from a frame pointer on */
 #define klog(level, ...)                                                                \
 	do {                                                                            \
 		if ((level) <= log_level)                                               \

@@ -2,6 +2,7 @@
 #include "platform/kvm/guest.h"
 
 #include "base/log.h"
+#include "sentry/kernel/task.h"
 
 struct ex_entry {
 	u64 from, to;
@@ -25,6 +26,11 @@ static void dump(const struct kvm_frame *f)
 	klog_line(LOG_ERR, "  rsi %#lx rdi %#lx rbp %#lx r8 %#lx", f->rsi, f->rdi, f->rbp, f->r8);
 	klog_line(LOG_ERR, "  r9 %#lx r10 %#lx r11 %#lx r12 %#lx", f->r9, f->r10, f->r11, f->r12);
 	klog_line(LOG_ERR, "  r13 %#lx r14 %#lx r15 %#lx", f->r13, f->r14, f->r15);
+	/* A leaf function may have no frame of its own: then its caller is here and not in the chain. */
+	if (f->rsp >= KVM_KSTACKS && f->rsp < KVM_IMAGE_BASE && f->rsp % KSTACK_SIZE >= PAGE_SIZE)
+		klog_line(LOG_ERR, "  at the top of the stack %#lx", *(const u64 *)f->rsp);
+	if (f->rbp >= f->rsp && f->rbp - f->rsp < KSTACK_SIZE)
+		log_trace((const u64 *)f->rbp);
 }
 
 void kvm_kernel_trap(struct kvm_frame *f)
