@@ -54,14 +54,19 @@ static int block_signals(bool all)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static void end_process(struct process *p)
+/* Both at once: taking their namespaces down is most of it. */
+static void end_processes(struct process *const *processes, u32 n)
 {
-	if (!p->pid)
-		return;
-	kill(p->pid, SIGKILL);
-	while (waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
-		;
-	p->pid = 0;
+	for (u32 i = 0; i < n; i++)
+		if (processes[i]->pid)
+			kill(processes[i]->pid, SIGKILL);
+	for (u32 i = 0; i < n; i++) {
+		struct process *p = processes[i];
+
+		while (p->pid && waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
+			;
+		p->pid = 0;
+	}
 }
 
 static void reap(struct process *p)
@@ -253,8 +258,7 @@ int run_sandbox(const struct sandbox_config *cfg)
 		watch(&r);
 		dead = first_dead(&r);
 	}
-	end_process(&r.sandbox);
-	end_process(&r.gofer);
+	end_processes((struct process *const[]){ &r.sandbox, &r.gofer }, 2);
 	terminal_restore();
 	return status ? status : outcome(&r, dead);
 }

@@ -207,6 +207,7 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->mem_size = hostmem.size;
 	bp->host_mem_total = hostmem.size;
 	bp->first_free_pa = first_free;
+	bp->window_size = hostmem.window;
 	bp->boot_mono_ns = now_ns();
 	bp->log_level = cfg->log_fd >= 0 ? LOG_DEBUG : LOG_WARN;
 	bp->strace = cfg->strace;

@@ -1,6 +1,7 @@
 #include "host/exit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #define LINE_MAX_BYTES 2048
 #define STATS_MAX (256u << 10)
 
-static int control = -1, log_fd = -1;
+static int control = -1, log_fd = -1, err_fd = STDERR_FILENO;
 static bool want_stats;
 static void (*platform_counters)(void);
 static _Atomic u32 ending;
@@ -28,6 +29,14 @@ void host_exit_init(int control_fd, int debug_log_fd, bool stats, void (*counter
 	log_fd = debug_log_fd;
 	want_stats = stats;
 	platform_counters = counters;
+}
+
+void host_exit_keep_stderr(void)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+	if (fd >= 0)
+		err_fd = fd;
 }
 
 static void write_all(int fd, const char *p, size_t n)
@@ -55,10 +64,10 @@ static void put_line(const char *line, size_t n)
 	if (n >= skip && !memcmp(line, error, skip)) {
 		struct iovec iov[] = { { (void *)command, sizeof(command) - 1 }, { (void *)(line + skip), n - skip } };
 
-		if (writev(STDERR_FILENO, iov, 2) < 0)
+		if (writev(err_fd, iov, 2) < 0)
 			return;
 	} else if (log_fd < 0) {
-		write_all(STDERR_FILENO, line, n);
+		write_all(err_fd, line, n);
 	}
 }
 
@@ -95,12 +104,12 @@ void host_stat(const char *name, u64 value)
 	char line[96];
 	int n = snprintf(line, sizeof(line), "  %-24s %12llu\n", name, (unsigned long long)value);
 
-	write_all(STDERR_FILENO, line, (size_t)n);
+	write_all(err_fd, line, (size_t)n);
 }
 
 static void say(const char *title)
 {
-	write_all(STDERR_FILENO, title, strlen(title));
+	write_all(err_fd, title, strlen(title));
 }
 
 static void print_memory(void)
@@ -130,7 +139,7 @@ static void print_stats(const char *text, size_t len)
 			line[j] = c < 0x20 || c == 0x7f ? '?' : (char)c;
 		}
 		line[n++] = '\n';
-		write_all(STDERR_FILENO, line, n);
+		write_all(err_fd, line, n);
 		start = i + 1;
 	}
 	say("exits:\n");
@@ -191,7 +200,7 @@ void host_fatal(const char *fmt, ...)
 	va_end(ap);
 	n = MIN(n + (size_t)MAX(more, 0), sizeof(line) - 2);
 	line[n++] = '\n';
-	write_all(STDERR_FILENO, line, n);
+	write_all(err_fd, line, n);
 	if (log_fd >= 0)
 		write_all(log_fd, line, n);
 	report_and_leave(REPORT_PANIC, 0);

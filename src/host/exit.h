@@ -30,6 +30,9 @@ struct control_msg {
 /* Before the lock-down. log_fd: --debug-log, or -1. `counters` prints the platform's rows of --stats. */
 void host_exit_init(int control_fd, int log_fd, bool stats, void (*counters)(void));
 
+/* Once no descriptor is closed any more: programs close their standard error, and what is to be said at the end is said even so. */
+void host_exit_keep_stderr(void);
+
 /* One line of the sentry's: control characters are taken out, for it may end on a terminal. */
 void host_log_untrusted(const char *text, size_t len);
 void host_log(const char *fmt, ...) __printf(1, 2);

@@ -145,6 +145,11 @@ static const struct {
 	[HC_CLOCK] = { "clock", 0, serve_clock },
 	[HC_SPAWN_TAKE] = { "spawn_take", sizeof(struct hc_spawn_take), serve_spawn_take },
 	[HC_SPAWN_SAY] = { "spawn_say", sizeof(struct hc_spawn_say), serve_spawn_say },
+	[HC_WINDOW_OPEN] = { "window_open", sizeof(struct hc_file2), serve_window_open },
+	[HC_WINDOW_CLOSE] = { "window_close", sizeof(struct hc_file2), serve_window_close },
+	[HC_WINDOW_MAP] = { "window_map", sizeof(struct hc_window), serve_window_map },
+	[HC_WINDOW_UNMAP] = { "window_unmap", sizeof(struct hc_mem), serve_window_unmap },
+	[HC_WINDOW_FETCH] = { "window_fetch", sizeof(struct hc_window_fetch), serve_window_fetch },
 	[HC_FPU_GET] = { "fpu_get", 0, NULL },
 	[HC_FPU_SET] = { "fpu_set", 0, NULL },
 };

@@ -11,19 +11,40 @@ struct hostmem hostmem = { .fd = -1 };
 /* Small sandboxes stay in small pages; what grows beyond gets huge ones, and then one host fault brings 512 pages. */
 #define SMALL_PAGES_END (16ul << 20)
 
+/* Address space for memory and window; less window, or none, where there is little. Aligned, so that a huge page here is one for a
+ * guest too. */
+static char *reserve(u64 size, u64 *window)
+{
+	for (*window = MIN(2 * size, HC_WINDOW_MAX);; *window = *window > size ? *window / 4 / HOSTMEM_UNIT * HOSTMEM_UNIT : 0) {
+		u64 want = size + *window + HOSTMEM_UNIT, skip;
+		char *raw = mmap(NULL, want, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (raw == MAP_FAILED && *window)
+			continue;
+		if (raw == MAP_FAILED)
+			return NULL;
+		skip = -(u64)raw & (HOSTMEM_UNIT - 1);
+		if (skip)
+			munmap(raw, skip);
+		munmap(raw + want - (HOSTMEM_UNIT - skip), HOSTMEM_UNIT - skip);
+		return raw + skip;
+	}
+}
+
 static int create_file(u64 size)
 {
 	int fd = memfd_create("runsc-c memory", MFD_CLOEXEC), err;
-	void *base;
+	u64 window;
+	char *base;
 
 	if (fd < 0)
 		return -errno;
 	if (ftruncate(fd, (off_t)size) < 0)
 		goto fail;
-	base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-	if (base == MAP_FAILED)
+	base = reserve(size, &window);
+	if (!base || mmap(base, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0) == MAP_FAILED)
 		goto fail;
-	hostmem = (struct hostmem){ fd, base, size };
+	hostmem = (struct hostmem){ fd, base, size, window };
 	return 0;
 fail:
 	err = -errno;
@@ -33,17 +54,12 @@ fail:
 
 static int create_private(u64 size)
 {
-	/* Aligned, so that a huge page here is one for the guest too. */
-	char *raw = mmap(NULL, size + HOSTMEM_UNIT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	u64 skip;
+	u64 window;
+	char *base = reserve(size, &window);
 
-	if (raw == MAP_FAILED)
+	if (!base || mmap(base, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		return -errno;
-	skip = -(u64)raw & (HOSTMEM_UNIT - 1);
-	if (skip)
-		munmap(raw, skip);
-	munmap(raw + skip + size, HOSTMEM_UNIT - skip);
-	hostmem = (struct hostmem){ -1, raw + skip, size };
+	hostmem = (struct hostmem){ -1, base, size, window };
 	/* Refused where the host has no huge pages: no matter. */
 	madvise(hostmem.base, MIN(size, SMALL_PAGES_END), MADV_NOHUGEPAGE);
 	if (size > SMALL_PAGES_END)
@@ -76,9 +92,9 @@ s64 hostmem_iovec(const struct hc_seg *segs, u32 nsegs, struct iovec *iov)
 	if (nsegs == 0 || nsegs > HC_SEGS_MAX)
 		return -EINVAL;
 	for (u32 i = 0; i < nsegs; i++) {
-		void *p = hostmem_at(segs[i].off, segs[i].len);
+		void *p = hostmem.base + segs[i].off;
 
-		if (!p)
+		if (segs[i].off > hostmem.size + hostmem.window || segs[i].len > hostmem.size + hostmem.window - segs[i].off)
 			return -EFAULT;
 		if (segs[i].len > HC_RW_MAX - total)
 			return -EINVAL;

@@ -13,6 +13,7 @@ struct hostmem {
 	int fd;	    /* -1: private memory */
 	char *base; /* read-write, all of it */
 	u64 size;   /* a multiple of 2 MiB */
+	u64 window; /* bytes of the file window behind it (window.h); nothing is there but what is mapped */
 };
 extern struct hostmem hostmem;
 
@@ -20,7 +21,7 @@ extern struct hostmem hostmem;
 #define HOSTMEM_MIN (64ul << 20)
 #define HOSTMEM_MAX (64ul << 30)
 
-/* Create and map it; 0 or -errno. Nothing is touched. Shared: a memory file that other processes can map (ptrace's stubs);
+/* Create and map it, the file window behind it where address space allows; 0 or -errno. Nothing is touched. Shared: a memory file that other processes can map (ptrace's stubs);
  * otherwise memory of this process alone, where the host can use huge pages. */
 int hostmem_create(u64 size, bool shared);
 /* Give the pages back to the host; they read as zero afterwards. Page-aligned offset and length. */
@@ -37,7 +38,7 @@ static inline void *hostmem_at(u64 off, u64 len)
 	return hostmem_inside(off, len) ? hostmem.base + off : NULL;
 }
 
-/* Segments into an iovec; total bytes, or -EINVAL/-EFAULT. nsegs is untrusted. */
+/* Segments into an iovec for the kernel, which checks what lies in the file window itself; total bytes, or -EINVAL/-EFAULT. nsegs is untrusted. */
 s64 hostmem_iovec(const struct hc_seg *segs, u32 nsegs, struct iovec *iov);
 
 static inline struct boot_params *hostmem_boot_params(void)

@@ -21,6 +21,7 @@
 #include "host/hostmem.h"
 #include "host/lockdown.h"
 #include "host/serve.h"
+#include "host/window.h"
 #include "platform/kvm/kvm_host.h"
 #include "platform/ptrace/ptrace_host.h"
 #include "seccomp_sandbox.h"
@@ -74,7 +75,8 @@ static void ptrace_counters(void)
 
 static void prepare_kvm(const struct sandbox_config *cfg)
 {
-	struct kvm_config kc = { .mem = hostmem.base, .mem_size = hostmem.size, .ncpus = cfg->ncpus,
+	struct kvm_config kc = { .mem = hostmem.base, .mem_size = hostmem.size, .window = hostmem.window, .readable = window_readable,
+				 .repair = window_repair, .ncpus = cfg->ncpus,
 				 .hostcall = hostcall_dispatch, .fatal = kvm_died };
 	char err[256];
 
@@ -248,11 +250,14 @@ void sandbox_main(const struct sandbox_config *cfg, const struct isolation *iso,
 	err = lockdown_begin(keep, n, &what);
 	if (err)
 		die(what, err);
+	host_exit_keep_stderr();
 	prctl(PR_SET_NAME, "runsc-c sandbox");
 	prctl(PR_SET_TIMERSLACK, 1); /* inherited by the threads: waits end when they say */
 	mallopt(M_ARENA_MAX, 1);
 	make_memory(cfg);
 	err = host_cpu_init(cfg->ncpus);
+	if (!err)
+		err = host_window_init();
 	if (!err)
 		err = async_init(control, on_control, cfg->no_uring);
 	if (err)

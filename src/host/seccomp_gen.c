@@ -6,6 +6,7 @@
  */
 #include <asm/ioctls.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
@@ -83,6 +84,9 @@ static scmp_filter_ctx sandbox_filter(void)
 	      SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(getrusage), SCMP_SYS(pause), SCMP_SYS(gettid),
 	      SCMP_SYS(getpid), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
 	      SCMP_SYS(timer_create), SCMP_SYS(timer_settime), SCMP_SYS(exit), SCMP_SYS(exit_group));
+	/* The file window, window.c. */
+	need(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffu, F_DUPFD_CLOEXEC)), "fcntl");
+	ALLOW(ctx, SCMP_SYS(fstatfs));
 	/* The ring is restricted by itself (async_uring.c). */
 	ALLOW(ctx, SCMP_SYS(io_uring_enter));
 	need(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(io_uring_register), 1,

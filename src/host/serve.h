@@ -23,6 +23,13 @@ s64 serve_spawn_say(u32 cpu, void *req);
 /* A request of the command for program `id`, with its three standard files, which are taken over. */
 void spawn_arrived(u32 id, const void *request, size_t len, const int *fds);
 
+/* window.c */
+s64 serve_window_open(u32 cpu, void *req);
+s64 serve_window_close(u32 cpu, void *req);
+s64 serve_window_map(u32 cpu, void *req);
+s64 serve_window_unmap(u32 cpu, void *req);
+s64 serve_window_fetch(u32 cpu, void *req);
+
 /* serve_tty.c */
 s64 serve_tty(u32 cpu, void *req);
 

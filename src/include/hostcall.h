@@ -42,6 +42,11 @@ enum hostcall_nr {
 	HC_FPU_SET,	/* struct hc_mem */
 	HC_SPAWN_TAKE,	/* struct hc_spawn_take: a part of the request that HC_EV_SPAWN told of */
 	HC_SPAWN_SAY,	/* struct hc_spawn_say: what became of it */
+	HC_WINDOW_OPEN,	 /* struct hc_file2: handle of a file to be shown in the file window -> its number there */
+	HC_WINDOW_CLOSE, /* struct hc_file2: arg = the number; blocks that show it stay */
+	HC_WINDOW_MAP,	 /* struct hc_window: show a part of the file in a block of the window */
+	HC_WINDOW_UNMAP, /* struct hc_mem: show nothing there */
+	HC_WINDOW_FETCH, /* struct hc_window_fetch: have pages of one block read in */
 	HC_NR
 };
 
@@ -160,6 +165,22 @@ struct hc_spawn_say {
 	u32 pad;
 };
 
+/* The file window (sentry/mm/window.h): it follows sandbox memory, in blocks of this size. */
+#define HC_WINDOW_BLOCK (1ul << 20)
+#define WINDOW_BLOCK_PAGES 256u
+#define HC_WINDOW_MAX (16ul << 30)
+struct hc_window {
+	u32 file; /* from HC_WINDOW_OPEN */
+	u32 pad;
+	u64 pos; /* in the file: a multiple of the block size */
+	u64 off; /* of the block, as memory is named */
+};
+struct hc_window_fetch {
+	u64 off, len; /* whole pages of one block */
+	u32 nowait;   /* -EAGAIN instead of waiting for the disk */
+	u32 pad;
+};
+
 /*
  * Every request is passed by pointer; under KVM the platform glue copies it to and from the comm page.
  * `len` is sizeof(*req). May block the vCPU for calls that say so. Defined by the platform glue.
@@ -229,6 +250,7 @@ struct boot_params {
 	u32 ncpus;
 	u64 mem_size;	   /* bytes of sandbox memory, sparse */
 	u64 first_free_pa; /* page aligned */
+	u64 window_size;   /* bytes of the file window, which begins at mem_size; 0: none */
 	u64 boot_mono_ns;  /* when the sandbox command was started: CLOCK_MONOTONIC */
 	struct hc_stdio stdio[3];
 	u32 log_level;

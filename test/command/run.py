@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """The runsc-c command itself: options, statuses, standard files, terminals, signals, deaths of its processes, lock-down."""
 import argparse
+import hashlib
 import os
 import pty
+import random
 import re
 import resource
 import select
@@ -566,6 +568,75 @@ class Processes(unittest.TestCase):
                 self.assertEqual(os.listdir(f"/proc/{pid}/root"), [], name)
                 for ns in "mnt", "user", "pid":
                     self.assertNotEqual(os.readlink(f"/proc/{pid}/ns/{ns}"), os.readlink(f"/proc/self/ns/{ns}"))
+
+
+class FileWindow(unittest.TestCase):
+    """Large files of a read-only tree are shown from the host's memory, not copied."""
+
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory(dir="/var/tmp")
+        os.chmod(self.dir.name, 0o755)
+        self.addCleanup(self.dir.cleanup)
+
+    def make(self, name, size):
+        path = f"{self.dir.name}/{name}"
+        with open(path, "wb") as f:
+            f.write(random.Random(name).randbytes(size))
+        return path
+
+    @staticmethod
+    def counted(result, name):
+        found = re.search(rb"^\s*%s\s+(\d+)" % name.encode(), result.stderr, re.M)
+        return int(found.group(1)) if found else 0
+
+    @staticmethod
+    def sum(*paths):
+        digest = hashlib.md5()
+        for path in paths:
+            with open(path, "rb") as f:
+                digest.update(f.read())
+        return digest.hexdigest().encode()
+
+    def test_contents(self):
+        path = self.make("f", (5 << 20) + 123)
+        script = f"md5sum < {path}; tail -c 200 {path} | md5sum; dd if={path} bs=70001 skip=3 count=7 2>/dev/null | md5sum"
+        native = subprocess.run(["/bin/sh", "-c", script], capture_output=True)
+        result = run("/bin/sh", "-c", script)
+        self.assertEqual(result.stdout, native.stdout, result.stderr)
+
+    def test_nothing_is_copied(self):
+        path = self.make("f", 16 << 20)
+        result = run("md5sum", path, options=["--stats"])
+        self.assertEqual(result.stdout.split()[0], self.sum(path))
+        self.assertGreaterEqual(self.counted(result, "window_map"), 16)
+        self.assertLess(self.counted(result, "preadv"), 32)
+
+    def test_mapped(self):
+        path = self.make("f", (3 << 20) + 1000)
+        program = ("import mmap, hashlib; f = open('%s', 'rb'); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ);"
+                   "p = mmap.mmap(f.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE); p[5000] ^= 1; p[5000] ^= 1;"
+                   "print(hashlib.md5(m).hexdigest(), hashlib.md5(p).hexdigest())" % path)
+        result = run("/usr/bin/python3", "-c", program)
+        self.assertEqual(result.stdout.split(), [self.sum(path)] * 2, result.stderr)
+
+    def test_more_files_than_blocks(self):
+        paths = [self.make("%03d" % i, 70000) for i in range(300)]
+        script = f"cat {self.dir.name}/* | md5sum; cat {self.dir.name}/* | md5sum"
+        result = run("/bin/sh", "-c", script, options=["--memory=64M", "--stats"])
+        self.assertEqual(result.stdout.split()[::2], [self.sum(*paths)] * 2, result.stderr)
+        self.assertGreater(self.counted(result, "window_unmap"), 0)
+
+    def test_file_becomes_shorter(self):
+        path = self.make("f", 4 << 20)
+        script = f"exec 3< {path}; md5sum <&3; echo ready; read go; cat {path} | wc -c; echo alive"
+        with subprocess.Popen(command("/bin/sh", "-c", script), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, cwd="/") as p:
+            self.assertEqual(p.stdout.readline().split()[0], self.sum(path))
+            self.assertEqual(p.stdout.readline(), b"ready\n")
+            os.truncate(path, 4096)
+            out, err = p.communicate(b"go\n", timeout=WAIT)
+        self.assertEqual(out.split()[-1], b"alive", err)
+        self.assertEqual(p.returncode, 0, err)
 
 
 def works(runtime, platform):

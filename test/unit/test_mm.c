@@ -400,7 +400,7 @@ static int store_write(struct mapping *m, struct page **pages, u32 n, u64 len)
 	}
 	return 0;
 }
-static const struct mapping_ops store_ops = { store_read, store_write };
+static const struct mapping_ops store_ops = { .read_pages = store_read, .write_pages = store_write };
 
 static int map_file(struct file *f, struct vma *vma)
 {

@@ -267,6 +267,7 @@ static void evict(struct inode *i)
 	if (i->mapping) {
 		mapping_writeback(&g->mapping);
 		mapping_destroy(&g->mapping);
+		window_file_release(&g->window);
 	}
 	gofer_close_handles(g);
 	rpc_forget(g->node);

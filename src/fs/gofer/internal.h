@@ -8,6 +8,7 @@
 #include "fs/gofer/gofer_fs.h"
 #include "gofer.h"
 #include "hostcall.h"
+#include "sentry/mm/window.h"
 #include "sentry/kernel/events.h"
 #include "sentry/vfs/internal.h"
 
@@ -22,6 +23,7 @@ struct gnode { /* inode->priv */
 	struct ahead *ahead;	 /* inode->lock */
 	char *target;		 /* of a symbolic link, once read */
 	struct mapping mapping;
+	struct window_file window;
 	struct mutex open_lock;
 	hc_handle handle, write_handle; /* HC_NO_HANDLE: not open */
 	u32 io;				/* transfers under way; handle_lock */

@@ -6,7 +6,7 @@
  * TSS, model-specific registers. So the guest starts in 64-bit mode straight in C, also where ring 0 is emulated and slow.
  *
  * Virtual layout of the upper half (the same in every address space):
- *   KVM_DIRECT_MAP   all of sandbox memory, read-write, never executable
+ *   KVM_DIRECT_MAP   all of sandbox memory, read-write, never executable; behind it the file window, which the host maps read-only
  *   KVM_KSTACKS      kernel stacks, 4 KiB pages with a guard page below each
  *   KVM_IMAGE_BASE   the sentry image: text RX, rodata R, data RW
  */

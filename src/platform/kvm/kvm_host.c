@@ -53,9 +53,9 @@ out:
 	return -1;
 }
 
-static int add_memory(int vm_fd, void *mem, u64 size)
+static int add_memory(int vm_fd, u32 slot, u64 pa, u64 size, void *mem)
 {
-	struct kvm_userspace_memory_region region = { .memory_size = size, .userspace_addr = (u64)mem };
+	struct kvm_userspace_memory_region region = { .slot = slot, .guest_phys_addr = pa, .memory_size = size, .userspace_addr = (u64)mem };
 
 	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
 }
@@ -120,7 +120,8 @@ struct kvm_vm *kvm_vm_create(const struct kvm_config *cfg, char *err, size_t err
 	sigaction(KVM_KICK_SIGNAL, &action, NULL);
 	if (kvm_cpu_features(vm, err, err_size) < 0 || kvm_image_load(vm, err, err_size) < 0)
 		return NULL;
-	if (add_memory(vm->fd, cfg->mem, cfg->mem_size) < 0) {
+	if (add_memory(vm->fd, 0, 0, cfg->mem_size, cfg->mem) < 0 ||
+	    (cfg->window && add_memory(vm->fd, 1, cfg->mem_size, cfg->window, cfg->mem + cfg->mem_size) < 0)) {
 		snprintf(err, err_size, "KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
 		return NULL;
 	}

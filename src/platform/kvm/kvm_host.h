@@ -26,6 +26,10 @@ struct kvm_vm;
 struct kvm_config {
 	char *mem;	/* mapping of sandbox memory, shared, writable, page aligned */
 	u64 mem_size;	/* multiple of 2 MiB */
+	u64 window;	/* bytes behind it in which read-only mappings come and go (the file window); multiple of 2 MiB */
+	/* Is all of this range of the window mapped? May a page that was missing there be tried again now? */
+	bool (*readable)(u64 off, u64 len);
+	bool (*repair)(void);
 	u32 ncpus;	/* <= MAX_CPUS and what the KVM offers */
 	const void *image; /* sentry.elf; NULL: the embedded one */
 	size_t image_size;

@@ -60,7 +60,7 @@ static void map_page(struct builder *b, u64 va, u64 pa, u64 bits)
 
 static void map_direct(struct builder *b)
 {
-	u64 bits = PT_P | PT_W | PT_A | PT_D | PT_G | PT_PS | PT_NX, size = b->vm->cfg.mem_size;
+	u64 bits = PT_P | PT_W | PT_A | PT_D | PT_G | PT_PS | PT_NX, size = b->vm->cfg.mem_size + b->vm->cfg.window;
 	u64 step = b->vm->has_1g ? 1ull << 30 : 1ull << 21;
 
 	for (u64 pa = 0; pa < size && !b->full; pa += step) {

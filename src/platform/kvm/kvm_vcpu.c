@@ -93,7 +93,8 @@ static s64 bulk(struct kvm_vm *vm, u32 nr, const struct kvm_hc_copy *c, size_t l
 {
 	const struct hc_mem dst = { c->dst, c->len }, src = { c->src, c->len };
 
-	if (len != sizeof(*c) || !in_memory(vm, &dst) || (nr == KVM_HC_COPY && !in_memory(vm, &src)))
+	if (len != sizeof(*c) || !in_memory(vm, &dst) ||
+	    (nr == KVM_HC_COPY && !in_memory(vm, &src) && !(vm->cfg.readable && vm->cfg.readable(c->src, c->len))))
 		return -EINVAL;
 	if (nr == KVM_HC_COPY)
 		memmove(vm->cfg.mem + c->dst, vm->cfg.mem + c->src, c->len);
@@ -152,6 +153,8 @@ static u32 run_once(struct vcpu *v)
 	ret = ioctl(v->fd, KVM_RUN, 0);
 	atomic_store(&v->in_run, 0);
 	if (ret < 0) {
+		if (errno == EFAULT && v->vm->cfg.repair && v->vm->cfg.repair())
+			return KVM_EXIT_INTR;
 		if (errno != EINTR && errno != EAGAIN)
 			die(v, strerror(errno));
 		return KVM_EXIT_INTR;

@@ -118,6 +118,13 @@ void unit_prefill(struct unit *unit, struct mm *mm);
 /* The page table allows this access: queue a fill around it. False: the sentry must see the fault. */
 bool fill_from_table(struct unit *unit, struct mm *mm, u64 addr, bool write, bool exec);
 
+/* window.c */
+extern s32 pt_window_socket[2]; /* ours, the stubs' */
+int window_socket(void);
+int window_prepare(struct unit *master, struct stub *stub); /* a page for messages, in the master alone */
+/* Where a stub finds sandbox memory `pa`: descriptor and offset. Returns the bytes that follow there, 0: nowhere. */
+u64 window_place(u64 pa, s32 *fd, u64 *off);
+
 /* enter.c */
 void pt_enter_user(struct user_ctx *ctx, struct mm *mm);
 

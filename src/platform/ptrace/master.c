@@ -1,6 +1,6 @@
 /*
  * The master stub: forked once, before the lock-down, it gives up everything and falls asleep in the stub page.
- * All stubs descend from it, so they have no capability, no descriptor but two memory files, and its seccomp filter.
+ * All stubs descend from it, so they have no capability, no descriptor but two memory files and a socket, and its seccomp filter.
  */
 #include <linux/futex.h>
 #include <linux/mman.h>
@@ -32,13 +32,17 @@ static const struct sock_filter stub_filter[] = {
 	IF(AUDIT_ARCH_X86_64, 1),
 	RETURN(SECCOMP_RET_KILL_PROCESS),
 	LOAD(FIELD(nr)),
-	IF(__NR_munmap, 13),
-	IF(__NR_mprotect, 12),
-	IF(__NR_pause, 11),
-	UNLESS(__NR_mmap, 4),
-	LOAD(FIELD(args[4])), /* one of the two files: never anonymous memory */
-	IF(STUB_MEM_FD, 8),
-	IF(STUB_CTL_FD, 7),
+	IF(__NR_munmap, 17),
+	IF(__NR_mprotect, 16),
+	IF(__NR_pause, 15),
+	IF(__NR_close, 14),
+	UNLESS(__NR_mmap, 3),
+	LOAD(FIELD(args[3])), /* of a file, and it has only those it was given: never anonymous memory */
+	BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_ANONYMOUS, 0, 11),
+	RETURN(SECCOMP_RET_TRAP),
+	UNLESS(__NR_recvmsg, 3),
+	LOAD(FIELD(args[0])),
+	IF(STUB_SOCK_FD, 7),
 	RETURN(SECCOMP_RET_TRAP),
 	UNLESS(__NR_clone, 4),
 	LOAD(FIELD(args[0])),
@@ -79,16 +83,20 @@ static void drop_rights(void)
 		need(sys_call3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog));
 }
 
-static void only_two_files(void)
+static void only_three_files(void)
 {
 	s64 mem = sys_call3(__NR_fcntl, pt_config.mem_fd, 0 /* F_DUPFD */, 16);
 	s64 ctl = sys_call3(__NR_fcntl, pt_control_fd, 0, 16);
 
+	s64 sock = sys_call3(__NR_fcntl, pt_window_socket[1], 0, 16);
+
 	need(mem);
 	need(ctl);
+	need(sock);
 	need(sys_call2(__NR_dup2, mem, STUB_MEM_FD));
 	need(sys_call2(__NR_dup2, ctl, STUB_CTL_FD));
-	need(sys_call3(__NR_close_range, 2, ~0u, 0));
+	need(sys_call2(__NR_dup2, sock, STUB_SOCK_FD));
+	need(sys_call3(__NR_close_range, STUB_SOCK_FD + 1, ~0u, 0));
 }
 
 /* libc's restartable-sequences area was inherited with the rest; the kernel would write to it after it is unmapped, and
@@ -125,7 +133,7 @@ static __noreturn void master_main(void)
 
 	sys_call4(__NR_rt_sigprocmask, SIG_SETMASK, &no_signals, 0, sizeof(no_signals));
 	drop_rseq();
-	only_two_files();
+	only_three_files();
 	map_stub_pages();
 	drop_rights();
 	atomic_store(&pt_control->ready, 1);
@@ -140,8 +148,10 @@ static int master_strip(struct unit *unit, struct stub *stub)
 
 	if (!ret)
 		ret = stub_syscall(stub, __NR_munmap, STUB_AREA_END, STUB_TASK_SIZE - STUB_AREA_END, 0, 0, 0, 0);
+	if (!ret)
+		ret = window_prepare(unit, stub);
 	unit->has_ops = true;
-	return (int)ret;
+	return (int)MIN(ret, 0);
 }
 
 static int master_take_locked(struct unit *unit, struct vcpu *v)
@@ -181,6 +191,10 @@ int master_start(const char **what)
 	struct unit *unit = unit_master();
 	s64 pid;
 
+	*what = "a socket for the stubs";
+	pid = window_socket();
+	if (pid < 0)
+		return (int)pid;
 	memcpy(pt_control->code, stub_code, (u64)(stub_code_end - stub_code));
 	/* fork(2) without an exit signal: nobody expects SIGCHLD */
 	pid = sys6(__NR_clone, 0, 0, 0, 0, 0, 0);
@@ -196,5 +210,6 @@ int master_start(const char **what)
 		return (int)pid;
 	}
 	unit->pid = unit->spare = (s32)pid;
+	sys_call1(__NR_close, pt_window_socket[1]);
 	return 0;
 }

@@ -44,22 +44,36 @@ static void drop_overruled(struct unit *unit, u64 start, u64 end)
 		unit->nops--;
 }
 
-void ops_fill(struct unit *unit, u64 addr, u64 pa, u64 npages, u32 prot)
+/* [addr, addr + len) is what the stub's descriptor `fd` has at `off`. */
+static void fill_part(struct unit *unit, u64 addr, u64 len, u32 prot, s32 fd, u64 off)
 {
-	u64 len = npages * PAGE_SIZE;
-	struct stub_op *op;
+	struct stub_op *op = last_op(unit);
 
-	drop_overruled(unit, addr, addr + len);
-	op = last_op(unit);
-	if (!op || op->nr != __NR_mmap || op->arg[2] != prot || op_end(op) != addr || op->arg[5] + op->arg[1] != pa) {
+	if (!op || op->nr != __NR_mmap || op->arg[2] != prot || op->arg[4] != (u64)fd || op_end(op) != addr ||
+	    op->arg[5] + op->arg[1] != off) {
 		op = new_op(unit);
-		*op = (struct stub_op){ .nr = __NR_mmap,
-					.arg = { addr, 0, prot, MAP_SHARED | MAP_FIXED, STUB_MEM_FD, pa } };
+		*op = (struct stub_op){ .nr = __NR_mmap, .arg = { addr, 0, prot, MAP_SHARED | MAP_FIXED, (u64)fd, off } };
 	}
 	if (unit->nops > OPS_MAX - OPS_SPARE)
 		unit->urgent = true;
 	op->arg[1] += len;
 	op->arg[3] = MAP_SHARED | MAP_FIXED | (op->arg[1] <= POPULATE_MAX * PAGE_SIZE ? MAP_POPULATE : 0);
+}
+
+void ops_fill(struct unit *unit, u64 addr, u64 pa, u64 npages, u32 prot)
+{
+	u64 len = npages * PAGE_SIZE, part, off;
+	s32 fd;
+
+	drop_overruled(unit, addr, addr + len);
+	for (; len; addr += part, pa += part, len -= part) {
+		part = window_place(pa, &fd, &off);
+		if (!part) /* no stub can have it: let whoever touches it die of that, not spin */
+			unit->dead = true;
+		part = part ? MIN(part, len) : len;
+		if (!unit->dead)
+			fill_part(unit, addr, part, prot, fd, off);
+	}
 }
 
 bool ops_will_fill(const struct unit *unit, u64 addr)

@@ -20,7 +20,7 @@ struct boot_params;
 struct ptrace_config {
 	int mem_fd;	 /* the sandbox memory file */
 	void *mem;	 /* where all of it is mapped, read-write and shared */
-	u64 mem_size;
+	u64 mem_size;	 /* what lies behind it is the file window (host/window.h) */
 	u32 ncpus;
 	bool no_pinning; /* leave vCPU threads to the host's scheduler (several times slower traps) */
 };
@@ -50,6 +50,6 @@ void ptrace_get_stats(struct ptrace_stats *st);
 
 /* X(name): system calls that the platform makes after lock-down. sched_setaffinity is optional (-EPERM is fine). */
 #define PTRACE_ALLOWED_SYSCALLS(X)                                                      \
-	X(ptrace) X(wait4) X(tgkill) X(kill) X(mprotect) X(sched_yield) X(sched_setaffinity) X(getcpu) X(getrusage)
+	X(ptrace) X(wait4) X(sendmsg) X(tgkill) X(kill) X(mprotect) X(sched_yield) X(sched_setaffinity) X(getcpu) X(getrusage)
 
 #endif

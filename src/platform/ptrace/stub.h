@@ -13,6 +13,7 @@
 #define STUB_TASK_SIZE 0x7ffffffff000ul
 #define STUB_MEM_FD 0 /* sandbox memory in every stub */
 #define STUB_CTL_FD 1 /* stub page and ops pages */
+#define STUB_SOCK_FD 2 /* by which files of the window come; they have the numbers from here on */
 
 extern const char stub_code[], stub_code_single[], stub_code_batch[], stub_code_sleep[], stub_code_end[];
 extern const char stub_fpu_code[], stub_fpu_code_end[];

@@ -20,10 +20,6 @@ void futex_init(void)
 {
 	buckets = vmalloc_pages(BUCKETS * sizeof(*buckets));
 	BUG_ON(!buckets);
-	for (u32 i = 0; i < BUCKETS; i++) {
-		list_init(&buckets[i].waiters);
-		list_init(&buckets[i].pi_states);
-	}
 }
 
 /* ---- keys and buckets ---- */
@@ -58,12 +54,27 @@ int futex_get_key(u64 uaddr, bool shared, struct futex_key *key)
 	return shared ? shared_key(current->mm, uaddr, key) : 0;
 }
 
+/* At the first use: memory that no futex hashes to is never touched. */
+static void bucket_init(struct futex_bucket *b)
+{
+	spin_lock(&b->lock);
+	if (!b->waiters.next) {
+		list_init(&b->pi_states);
+		list_init(&b->waiters);
+	}
+	spin_unlock(&b->lock);
+}
+
 struct futex_bucket *futex_bucket(const struct futex_key *key)
 {
+	struct futex_bucket *b;
 	u64 h = (u64)key->space ^ (key->page * 0x9e3779b97f4a7c15ull) ^ ((u64)key->offset << 32);
 
 	h *= 0xff51afd7ed558ccdull;
-	return &buckets[(h >> 40) % BUCKETS];
+	b = &buckets[(h >> 40) % BUCKETS];
+	if (unlikely(!READ_ONCE(b->waiters.next)))
+		bucket_init(b);
+	return b;
 }
 
 void futex_lock_two(struct futex_bucket *a, struct futex_bucket *b)

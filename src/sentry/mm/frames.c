@@ -13,6 +13,7 @@
 #include "hostcall.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/pagecache.h"
+#include "sentry/mm/window.h"
 
 /* Dirty free frames: above HIGH, blocks go back to the host until LOW are left. */
 #define RELEASE_HIGH 16384u
@@ -284,8 +285,13 @@ struct page *frame_alloc(u32 order, u32 flags)
 
 static void frame_free_one(struct page *page)
 {
-	struct pcp *pcp = this_pcp();
+	struct pcp *pcp;
 
+	if (unlikely(page_in_window(page))) {
+		window_page_free(page);
+		return;
+	}
+	pcp = this_pcp();
 	page->flags = 0;
 	page->mapping = NULL;
 	if (!pcp) {
@@ -375,9 +381,9 @@ void frames_set_limit(u64 frames)
 	zone.limit = MIN(frames, zone.end - zone.first);
 }
 
-void frames_init(u64 first_free_pa, u64 mem_size)
+void frames_init(u64 first_free_pa, u64 mem_size, u64 window_size)
 {
-	u64 map_bytes = PAGE_ALIGN_UP((mem_size >> PAGE_SHIFT) * sizeof(struct page));
+	u64 map_bytes = PAGE_ALIGN_UP(((mem_size + window_size) >> PAGE_SHIFT) * sizeof(struct page));
 
 	for (u32 set = 0; set < 2; set++)
 		for (u32 order = 0; order <= FRAME_MAX_ORDER; order++)

@@ -12,16 +12,18 @@
 #include "sentry/mm/pagecache.h"
 #include "sentry/mm/pagetable.h"
 #include "sentry/mm/userfault.h"
+#include "sentry/mm/window.h"
 #include "sentry/vfs/vfs.h"
 
 void mm_init(void)
 {
-	frames_init(boot_params->first_free_pa, boot_params->mem_size);
+	frames_init(boot_params->first_free_pa, boot_params->mem_size, boot_params->window_size);
 	if (boot_params->host_mem_total)
 		frames_set_limit(boot_params->host_mem_total >> PAGE_SHIFT);
 	slab_init();
 	mm_caches_init();
 	pagecache_init();
+	window_init(boot_params->mem_size, boot_params->window_size);
 }
 
 static struct mm *mm_new(void)

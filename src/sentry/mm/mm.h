@@ -35,7 +35,8 @@ static inline struct page *pa_to_page(u64 pa) { return &memmap[pa >> PAGE_SHIFT]
 static inline u64 page_to_pa(const struct page *p) { return (u64)(p - memmap) << PAGE_SHIFT; }
 static inline void *page_to_va(const struct page *p) { return pa_to_va(page_to_pa(p)); }
 
-void frames_init(u64 first_free_pa, u64 mem_size);
+/* Frames of [first_free_pa, mem_size); what follows, the file window, is described too and window.c's. */
+void frames_init(u64 first_free_pa, u64 mem_size, u64 window_size);
 /* 2^order physically contiguous frames, each with ref 1. NULL: out of memory (the caller reports ENOMEM or OOM-kills). */
 enum { FRAME_ZERO = 1 };
 struct page *frame_alloc(u32 order, u32 flags);
@@ -200,6 +201,8 @@ int iov_iter_fault_in(struct iov_iter *it, size_t n, bool write);
 
 /* ---- page cache (pagecache.c) ---- */
 struct mapping_ops {
+	/* Frames for up to n pages from index on that need no allocation, each with one reference; 0: none. May be NULL. */
+	u32 (*frames)(struct mapping *m, u64 index, struct page **pages, u32 n);
 	/* Fill pages[0..n) (consecutive, locked, not uptodate) from the backing store; zero what lies beyond the end; set
 	 * PG_UPTODATE on each. May sleep. NULL: a missing page is zero (tmpfs). 0 or -errno. */
 	int (*read_pages)(struct mapping *m, struct page **pages, u32 n);
@@ -216,8 +219,8 @@ struct mapping {
 	struct mutex i_mmap_lock; /* after mm->lock; VMAs that map it keep their range and entries while it is held */
 	struct list_head i_mmap; /* VMAs that map it; see vma.c */
 	s64 writecount_shared;	 /* writable shared mappings; <0 denied (sealed) */
-	u64 ra_next;		 /* read-ahead: the page after the last batch, and its size */
-	u32 ra_size;
+	u64 ra_next;		 /* read-ahead: the page after the last batch, its size, and the least */
+	u32 ra_size, ra_min;
 	u32 nr_dirty;
 	_Atomic u32 writing; /* write-backs under way: pages that are clean and not yet in the store */
 	u32 wb_failures; /* of write-back, counted; the last one's error, and has a file been told it? */

@@ -17,6 +17,7 @@
 #include "sentry/mm/internal.h"
 #include "sentry/mm/pagetable.h"
 #include "sentry/mm/radix.h"
+#include "sentry/mm/window.h"
 #include "sentry/vfs/vfs.h"
 
 #define RA_FIRST 16u
@@ -103,7 +104,7 @@ static int tree_add(struct mapping *m, u64 index, struct page *page)
 	page->mapping = m;
 	page->index = index;
 	count_pages(m, 1);
-	if (m->ops) {
+	if (m->ops && !page_in_window(page)) {
 		spin_lock(&lru_lock);
 		list_add_tail(&page->lru, &lru);
 		spin_unlock(&lru_lock);
@@ -228,12 +229,12 @@ static u64 file_pages(const struct mapping *m)
 static u32 readahead_size(struct mapping *m, u64 index)
 {
 	u64 end = file_pages(m);
-	u32 n = RA_FIRST;
+	u32 n = MAX(RA_FIRST, m->ra_min);
 
 	if (m->ra_next && index == m->ra_next)
 		n = MIN(m->ra_size * 2, RA_MAX);
 	n = index < end ? (u32)MIN((u64)n, end - index) : 1;
-	m->ra_size = MAX(n, RA_FIRST);
+	m->ra_size = MAX(n, MAX(RA_FIRST, m->ra_min));
 	m->ra_next = index + n;
 	return n;
 }
@@ -245,8 +246,12 @@ static int read_in(struct mapping *m, u64 index, u32 n)
 	int err = 0;
 
 	while (n && !err) {
-		u32 want = MIN(n, BATCH), got = alloc_batch(pages, want), in;
+		u32 want = MIN(n, BATCH), got = m->ops->frames ? m->ops->frames(m, index, pages, want) : 0, in;
 
+		if (got)
+			want = got; /* there is no more in this block of the window */
+		else
+			got = alloc_batch(pages, want);
 		if (!got)
 			return -ENOMEM;
 		in = insert_locked(m, index, pages, got);
@@ -901,6 +906,35 @@ u64 pagecache_shrink(u64 n)
 	if (freed)
 		frames_free_list(&dead);
 	return freed;
+}
+
+/* One page of the window that only the cache holds: out. m->lock held. */
+static bool drop_unused(struct mapping *m, struct page *page)
+{
+	u32 one = 1;
+
+	if (!page_in_window(page) || (page->flags & PG_LOCKED) || !atomic_compare_exchange_strong(&page->ref.n, &one, 0))
+		return false;
+	radix_erase(&m->tree, page->index);
+	count_pages(m, -1);
+	return true;
+}
+
+void mapping_drop_unused(struct mapping *m, u64 first, u64 last)
+{
+	for (u64 index = first; index <= last; index++) {
+		struct page *page;
+		bool dropped;
+
+		spin_lock(&m->lock);
+		page = radix_next(m->tree, &index);
+		dropped = page && index <= last && drop_unused(m, page);
+		spin_unlock(&m->lock);
+		if (!page)
+			return;
+		if (dropped)
+			window_page_free(page);
+	}
 }
 
 /* A mapped clean page's inode, referenced, or NULL when the LRU has none. */

@@ -26,6 +26,8 @@ int pagecache_sync(struct super_block *sb);
 void mapping_failed(struct mapping *m, int err);
 void mapping_opened(struct mapping *m, struct file *file);
 int mapping_tell(struct mapping *m, struct file *file); /* 0: no failure that it does not know */
+/* Drop those pages of [first, last] that lie in the file window and that nobody maps. */
+void mapping_drop_unused(struct mapping *m, u64 first, u64 last);
 /* Drop the clean pages: the store changed. */
 void mapping_invalidate(struct mapping *m);
 /* Write back the dirty pages in [first, last]. */

@@ -6,6 +6,7 @@
 #include "sentry/mm/frames.h"
 #include "sentry/mm/internal.h"
 #include "sentry/mm/pagetable.h"
+#include "sentry/mm/window.h"
 
 /* So much of a range is taken under one hold of pt_lock. */
 #define ZAP_CHUNK (64ul << 20)
@@ -51,7 +52,7 @@ static bool gather_entry(void *arg, u64 va, u64 pte)
 	else
 		g->shmem++;
 	/* A last reference has nobody who could take another: the frame waits on the list for the flush. */
-	if (refcount_read(&page->ref) == 1 && !page->mapping) {
+	if (refcount_read(&page->ref) == 1 && !page->mapping && !page_in_window(page)) {
 		refcount_set(&page->ref, 0);
 		list_add_tail(&page->lru, &g->dead);
 		return true;
