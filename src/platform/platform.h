@@ -143,10 +143,13 @@ struct platform_ops {
 	/* --- kernel stacks: KSTACK_SIZE bytes, aligned to KSTACK_SIZE, the lowest page a guard. NULL when out of memory. --- */
 	void *(*kstack_alloc)(void);
 	void (*kstack_free)(void *base);
-
-	/* --- time --- */
-	u64 (*rdtsc)(void);
 };
+
+/* The same counter in every vCPU, and in the application (clock_page.base_tsc). */
+static inline u64 rdtsc(void)
+{
+	return __builtin_ia32_rdtsc();
+}
 
 /* Set by the platform before sentry_boot(). */
 extern const struct platform_ops *platform;

@@ -148,12 +148,12 @@ static void test_syscalls(struct task *t)
 	CHECK(r->rip == CODE + 7 && r->rcx == r->rip && r->r11 == (r->eflags & ~0x10000ull) && r->rsp == STACK);
 	CHECK(r->r15 == before.r15 && r->rbx == before.rbx && r->rdi == before.rdi && r->r8 == before.r8);
 	CHECK(r->rbp == before.rbp && r->rsi == before.rsi && r->rdx == before.rdx && r->r9 == before.r9);
-	start = platform->rdtsc();
+	start = rdtsc();
 	for (u32 i = 0; i < 1000; i++) {
 		run(t);
 		CHECK(t->ctx.trap.kind == TRAP_SYSCALL && r->orig_rax == 39);
 	}
-	klog_line(LOG_INFO, "1000 system calls: %lu cycles each", (platform->rdtsc() - start) / 1000);
+	klog_line(LOG_INFO, "1000 system calls: %lu cycles each", (rdtsc() - start) / 1000);
 }
 
 static void test_exceptions(struct task *t)

@@ -143,7 +143,6 @@ static void idle(u32 cpu, u64 deadline)
 
 static void *kstack_alloc(void) { return aligned_alloc(KSTACK_SIZE, KSTACK_SIZE); }
 static void kstack_free(void *base) { free(base); }
-static u64 rdtsc(void) { return __builtin_ia32_rdtsc(); }
 
 static const struct platform_ops fake_platform = {
 	.name = "fake",
@@ -152,7 +151,6 @@ static const struct platform_ops fake_platform = {
 	.idle = idle,
 	.kstack_alloc = kstack_alloc,
 	.kstack_free = kstack_free,
-	.rdtsc = rdtsc,
 };
 
 static void make_clock(void)

@@ -78,8 +78,8 @@ static void read_threads(struct task *t, struct snapshot *s, bool whole)
 	struct process *p = t->proc;
 	struct task *o;
 
-	s->utime = t->utime_ns;
-	s->stime = t->stime_ns;
+	s->utime = task_utime(t);
+	s->stime = task_stime(t);
 	s->min_flt = t->min_flt;
 	s->maj_flt = t->maj_flt;
 	s->start_ns = t->start_ns;
@@ -90,8 +90,8 @@ static void read_threads(struct task *t, struct snapshot *s, bool whole)
 	s->min_flt = p->min_flt;
 	s->maj_flt = p->maj_flt;
 	list_for_each(o, &p->threads, thread_node) {
-		s->utime += o->utime_ns;
-		s->stime += o->stime_ns;
+		s->utime += task_utime(o);
+		s->stime += task_stime(o);
 		s->min_flt += o->min_flt;
 		s->maj_flt += o->maj_flt;
 	}

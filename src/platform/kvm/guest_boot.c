@@ -186,11 +186,6 @@ static void kvm_idle(u32 cpu, u64 deadline_ns)
 	kvm_take_kick(c);
 }
 
-static u64 kvm_rdtsc(void)
-{
-	return __builtin_ia32_rdtsc();
-}
-
 static struct platform_ops kvm_ops = {
 	.name = "kvm",
 	.fault_around = 16,
@@ -211,7 +206,6 @@ static struct platform_ops kvm_ops = {
 	.idle = kvm_idle,
 	.kstack_alloc = kvm_kstack_alloc,
 	.kstack_free = kvm_kstack_free,
-	.rdtsc = kvm_rdtsc,
 };
 const struct platform_ops *platform = &kvm_ops;
 

@@ -56,11 +56,6 @@ static void pt_idle(u32 cpu, u64 deadline_ns)
 	atomic_store(&v->kicked, 0);
 }
 
-static u64 pt_rdtsc(void)
-{
-	return __builtin_ia32_rdtsc();
-}
-
 static struct platform_ops ptrace_ops = {
 	.name = "ptrace",
 	.fault_around = 64,
@@ -83,7 +78,6 @@ static struct platform_ops ptrace_ops = {
 	.idle = pt_idle,
 	.kstack_alloc = pt_kstack_alloc,
 	.kstack_free = pt_kstack_free,
-	.rdtsc = pt_rdtsc,
 };
 const struct platform_ops *platform = &ptrace_ops;
 char *direct_map;

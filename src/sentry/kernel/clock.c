@@ -12,7 +12,7 @@ static struct clock_page *clock_page(void)
 /* The TSCs of two CPUs may differ by a few cycles; time never runs backwards past the base. */
 static u64 ns_since_base(const struct clock_page *c)
 {
-	s64 cycles = (s64)(platform->rdtsc() - c->base_tsc);
+	s64 cycles = (s64)(rdtsc() - c->base_tsc);
 
 	return cycles > 0 ? (u64)(((unsigned __int128)(u64)cycles * c->mult) >> c->shift) : 0;
 }
@@ -45,13 +45,6 @@ u64 clock_real_ns(void)
 u64 clock_boot_ns(void)
 {
 	return clock_read(&clock_page()->boot_ns);
-}
-
-u64 tsc_to_ns(u64 cycles)
-{
-	struct clock_page *c = clock_page();
-
-	return (u64)(((unsigned __int128)cycles * c->mult) >> c->shift);
 }
 
 u64 ns_to_tsc(u64 ns)

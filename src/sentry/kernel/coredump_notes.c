@@ -114,8 +114,8 @@ static u64 note_status(struct core *c, bool measure, struct task *t)
 	s.ppid = task_ppid(t);
 	s.pgrp = pid_nr(p->pgid);
 	s.sid = pid_nr(p->sid);
-	s.utime = split(t->utime_ns);
-	s.stime = split(t->stime_ns);
+	s.utime = split(task_utime(t));
+	s.stime = split(task_stime(t));
 	s.cutime = split(p->cutime_ns);
 	s.cstime = split(p->cstime_ns);
 	s.regs = t->ctx.regs;

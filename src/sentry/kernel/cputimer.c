@@ -59,8 +59,8 @@ static u64 check(struct process *p)
 	struct task *t;
 
 	list_for_each(t, &p->threads, thread_node) {
-		utime += READ_ONCE(t->utime_ns);
-		stime += READ_ONCE(t->stime_ns);
+		utime += task_utime(t);
+		stime += task_stime(t);
 	}
 	least = itimer_cpu_check(p, utime, stime);
 	least = MIN(least, posix_timer_cpu_check(p));

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "sentry/kernel/events.h"
+#include "sentry/kernel/rq.h"
 #include "sentry/kernel/rseq.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/syscall_work.h"
@@ -161,11 +162,10 @@ void user_task_loop(void)
 	struct task *t = current;
 
 	for (;;) {
-		exit_to_user_work(t);
-		if (unlikely(!sched_user_enter(t)))
-			continue;
+		while (unlikely(!sched_user_enter(this_rq(), t, TIF_EXIT_WORK)))
+			exit_to_user_work(t);
 		platform->enter_user(&t->ctx, t->mm);
-		sched_user_exit(t);
+		sched_user_exit(this_rq(), t);
 		serve_trap(t);
 	}
 }

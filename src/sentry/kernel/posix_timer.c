@@ -380,7 +380,7 @@ SYSCALL2(timer_gettime, s32, id, u64, ucur)
 	struct itimerspec_k cur;
 	struct posix_timer *t;
 
-	account_user_enter();
+	account_own_time();
 	lock_timers();
 	t = find_timer(id);
 	if (t)
@@ -424,7 +424,7 @@ SYSCALL4(timer_settime, s32, id, s32, flags, u64, unew, u64, uold)
 		return -EFAULT;
 	if (!timespec_valid(&new.value) || !timespec_valid(&new.interval))
 		return -EINVAL;
-	account_user_enter();
+	account_own_time();
 	lock_timers();
 	t = find_timer(id);
 	if (t) {

@@ -65,8 +65,8 @@ static void thread_rusage(struct task *t, struct rusage *ru)
 {
 	memset(ru, 0, sizeof(*ru));
 	add_counts(ru, t->min_flt, t->maj_flt, t->nvcsw, t->nivcsw);
-	ru->ru_utime = to_timeval(t->utime_ns);
-	ru->ru_stime = to_timeval(t->stime_ns);
+	ru->ru_utime = to_timeval(task_utime(t));
+	ru->ru_stime = to_timeval(task_stime(t));
 	ru->ru_maxrss = (long)(max_rss(t->proc) << (PAGE_SHIFT - 10));
 }
 

@@ -15,6 +15,7 @@
 #include "base/string.h"
 #include "sentry/kernel/boot.h"
 #include "sentry/kernel/events.h"
+#include "sentry/kernel/rq.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
@@ -27,30 +28,11 @@
 #define HANDOFF_KNOWN 3
 #define HANDOFF_MAX 6
 
-struct rq {
-	spinlock_t lock;
-	u32 cpu;
-	struct rb_root tree; /* runnable tasks but the current one */
-	struct task *first;  /* leftmost */
-	u32 nr;		     /* in the tree; read without the lock too */
-	u64 min_vruntime;
-	struct task *curr, *idle;
-	struct task *prev; /* across a switch */
-
-	/* this vCPU's own */
-	u64 stamp; /* TSC up to which CPU time is accounted */
-	struct ktimer slice;
-	bool slice_armed;
-
-	_Atomic u32 sleeping; /* in platform->idle, or about to */
-	_Atomic u32 in_user;  /* in enter_user, or about to */
-	_Atomic u64 passes;   /* times it left user mode */
-} __attribute__((aligned(64)));
-
-static struct rq rqs[MAX_CPUS];
+struct rq rqs[MAX_CPUS];
 static u32 ncpus;
 static _Atomic u64 idle_mask; /* vCPUs that have nothing to run and were not given anything yet */
 static u64 slice_tsc, wake_preempt_tsc, handoff_tsc;
+static u64 ns_per_cycle; /* 32 bits below the point. The clock page's rate changes, and CPU time must not step back */
 
 /* Weights of nice -20..19: each step is a tenth of the CPU, 0 is 1024 (setpriority(2), sched(7)). */
 static const u32 nice_weight[40] = {
@@ -67,11 +49,6 @@ u32 this_cpu_id(void)
 u32 num_cpus(void)
 {
 	return ncpus;
-}
-
-static struct rq *this_rq(void)
-{
-	return &rqs[current->cpu];
 }
 
 /* ---- the queue; rq->lock held ---- */
@@ -272,7 +249,7 @@ bool wake_up_state(struct task *t, u32 mask)
 		spin_unlock(&rq->lock);
 		return true;
 	}
-	me->wake_tsc = platform->rdtsc();
+	me->wake_tsc = rdtsc();
 	cpu = select_cpu(t);
 	t->on_rq = true;
 	if (cpu == rq->cpu) {
@@ -295,7 +272,7 @@ void sched_new_task(struct task *t)
 	u32 cpu;
 
 	t->cpu = current->cpu;
-	current->wake_tsc = platform->rdtsc();
+	current->wake_tsc = rdtsc();
 	cpu = select_cpu(t);
 	t->cpu = cpu;
 	t->vruntime = rqs[cpu].min_vruntime;
@@ -400,7 +377,7 @@ static void put_prev(struct rq *rq, struct task *prev, u64 now)
 
 static void account_switch(struct rq *rq, struct task *prev, struct task *next, u64 now)
 {
-	prev->stime_ns += tsc_to_ns(now - rq->stamp);
+	prev->stime_tsc += now - rq->stamp;
 	rq->stamp = now;
 	next->exec_start = next->switched_in = now;
 	if (prev->on_rq && !prev->is_idle)
@@ -412,7 +389,7 @@ void schedule(void)
 {
 	struct task *prev = current, *next;
 	struct rq *rq = &rqs[prev->cpu];
-	u64 now = platform->rdtsc();
+	u64 now = rdtsc();
 
 	atomic_fetch_and_explicit(&prev->flags, ~TIF_RESCHED, memory_order_relaxed);
 	spin_lock(&rq->lock);
@@ -531,11 +508,11 @@ static void slice_end(struct ktimer *timer)
 		return;
 	curr->handoff = 0;
 	share_work(rq);
-	if (platform->rdtsc() - curr->switched_in >= slice_tsc)
+	if (rdtsc() - curr->switched_in >= slice_tsc)
 		atomic_fetch_or(&curr->flags, TIF_RESCHED);
 }
 
-static void arm_slice(struct rq *rq)
+void sched_arm_slice(struct rq *rq)
 {
 	bool others_idle = atomic_load_explicit(&idle_mask, memory_order_relaxed) != 0;
 
@@ -543,48 +520,14 @@ static void arm_slice(struct rq *rq)
 	ktimer_start(&rq->slice, clock_mono_ns() + (others_idle ? TICK_NS : SLICE_NS));
 }
 
-bool sched_user_enter(struct task *t)
+void account_own_time(void)
 {
-	struct rq *rq = this_rq();
-
-	if (READ_ONCE(rq->nr) && !rq->slice_armed)
-		arm_slice(rq);
-	timers_program();
-	atomic_store(&rq->in_user, 1); /* before the look at the flags; pairs with resched_task() */
-	if ((atomic_load_explicit(&t->flags, memory_order_relaxed) & TIF_EXIT_WORK) ||
-	    unlikely(READ_ONCE(rq->nr) && !rq->slice_armed)) {
-		atomic_store_explicit(&rq->in_user, 0, memory_order_relaxed);
-		return false;
-	}
-	account_user_enter();
-	return true;
+	account_kernel(this_rq(), current);
 }
 
-void sched_user_exit(struct task *t)
+u64 cputime_ns(u64 cycles)
 {
-	struct rq *rq = this_rq();
-
-	atomic_store_explicit(&rq->in_user, 0, memory_order_release);
-	atomic_store_explicit(&rq->passes, rq->passes + 1, memory_order_release);
-	account_user_exit();
-}
-
-void account_user_enter(void)
-{
-	struct rq *rq = this_rq();
-	u64 now = platform->rdtsc();
-
-	current->stime_ns += tsc_to_ns(now - rq->stamp);
-	rq->stamp = now;
-}
-
-void account_user_exit(void)
-{
-	struct rq *rq = this_rq();
-	u64 now = platform->rdtsc();
-
-	current->utime_ns += tsc_to_ns(now - rq->stamp);
-	rq->stamp = now;
+	return (u64)(((unsigned __int128)cycles * ns_per_cycle) >> 32);
 }
 
 void sched_sync_cpus(struct mm *mm)
@@ -646,11 +589,11 @@ void sched_set_nice(struct task *t, s32 nice)
 /* Ring 0 may be emulated, one instruction at a time: "soon" is measured in the sentry's own speed. */
 static u64 calibrate_handoff(void)
 {
-	u64 start = platform->rdtsc(), plain = ns_to_tsc(HANDOFF_NS), loop;
+	u64 start = rdtsc(), plain = ns_to_tsc(HANDOFF_NS), loop;
 
 	for (volatile u32 i = 0; i < 200; i++)
 		;
-	loop = platform->rdtsc() - start;
+	loop = rdtsc() - start;
 	return MAX(plain, loop * 10);
 }
 
@@ -661,6 +604,7 @@ void sched_init(u32 n)
 	ncpus = n;
 	timers_init(n);
 	slice_tsc = ns_to_tsc(SLICE_NS);
+	ns_per_cycle = (u64)((NSEC_PER_SEC << 32) / ((struct clock_page *)pa_to_va(CLOCK_PAGE_PA))->tsc_hz);
 	wake_preempt_tsc = ns_to_tsc(WAKE_PREEMPT_NS);
 	handoff_tsc = calibrate_handoff();
 	for (u32 i = 0; i < n; i++) {
@@ -685,7 +629,7 @@ void sched_boot_cpu(u32 cpu)
 	__asm__("mov %%rsp, %0" : "=r"(sp));
 	t->kstack = (void *)(sp & ~(KSTACK_SIZE - 1));
 	*(struct task **)((char *)t->kstack + KSTACK_SIZE - 16) = t;
-	rq->stamp = platform->rdtsc();
+	rq->stamp = rdtsc();
 	rq->curr = t;
 	atomic_thread_fence(memory_order_release);
 	WRITE_ONCE(rq->idle, t);

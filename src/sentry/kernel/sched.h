@@ -16,20 +16,10 @@ void task_entry(void);
 /* Prepare t->kstack so that the first switch to t runs fn(arg). */
 void task_set_entry(struct task *t, void (*fn)(void *), void *arg);
 
-/* Cycles of the TSC to nanoseconds and back. */
-u64 tsc_to_ns(u64 cycles);
 u64 ns_to_tsc(u64 ns);
-
-/* The way into and out of user mode: accounting, the preemption timer, and the mark that makes kicks necessary. False: a
- * flag in task.flags wants attention first. */
-bool sched_user_enter(struct task *t);
-void sched_user_exit(struct task *t);
-void sched_tick(u32 cpu); /* the slice timer */
 
 /* Run due timers of this vCPU. Returns when the next is due, ~0ull: none. */
 u64 timers_run(void);
-/* Have the host kick this vCPU when its next timer is due. Cheap when that is arranged already. */
-void timers_program(void);
 void timers_init(u32 ncpus);
 
 /* Every vCPU that may be in user mode in `mm` (NULL: any) has passed through the kernel before this returns. */

@@ -791,7 +791,7 @@ bool parent_ignores_sigchld(struct process *p)
 static void exit_siginfo(siginfo_t_k *info, struct process *p)
 {
 	s32 code = p->group_exit_code;
-	u64 utime = p->utime_ns + p->leader->utime_ns, stime = p->stime_ns + p->leader->stime_ns;
+	u64 utime = p->utime_ns + task_utime(p->leader), stime = p->stime_ns + task_stime(p->leader);
 
 	*info = (siginfo_t_k){ .si_signo = p->exit_signal };
 	info->chld.pid = pid_nr_in(p->tgid, p->parent->tgid ? p->parent->tgid->ns : &init_pid_ns);

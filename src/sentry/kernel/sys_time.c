@@ -111,7 +111,7 @@ void cpu_clock_put(struct cpu_clock *c)
 void cpu_times(struct process *p, u64 *utime, u64 *stime)
 {
 	if (p == current->proc)
-		account_user_enter(); /* this call's own time so far */
+		account_own_time(); /* this call's own time so far */
 	process_cputime(p, utime, stime);
 }
 
@@ -124,12 +124,12 @@ u64 cpu_clock_sample(const struct cpu_clock *c)
 		utime = c->proc->utime_ns;
 		stime = c->proc->stime_ns;
 		list_for_each(t, &c->proc->threads, thread_node) {
-			utime += READ_ONCE(t->utime_ns);
-			stime += READ_ONCE(t->stime_ns);
+			utime += task_utime(t);
+			stime += task_stime(t);
 		}
 	} else {
-		utime = READ_ONCE(c->task->utime_ns);
-		stime = READ_ONCE(c->task->stime_ns);
+		utime = task_utime(c->task);
+		stime = task_stime(c->task);
 	}
 	return c->which == 1 ? utime : utime + stime;
 }
@@ -138,7 +138,7 @@ u64 cpu_clock_read(const struct cpu_clock *c)
 {
 	u64 ns;
 
-	account_user_enter();
+	account_own_time();
 	spin_lock(&tasklist_lock);
 	ns = cpu_clock_sample(c);
 	spin_unlock(&tasklist_lock);

@@ -292,8 +292,8 @@ void detach_task(struct task *t)
 	list_del(&t->all_node);
 	nr_threads--;
 	pid_ns_count(t->pid, -1);
-	t->proc->utime_ns += t->utime_ns;
-	t->proc->stime_ns += t->stime_ns;
+	t->proc->utime_ns += task_utime(t);
+	t->proc->stime_ns += task_stime(t);
 	t->proc->min_flt += t->min_flt;
 	t->proc->maj_flt += t->maj_flt;
 	t->proc->nvcsw += t->nvcsw;
@@ -406,8 +406,8 @@ void process_cputime_locked(struct process *p, u64 *utime, u64 *stime)
 	*utime = p->utime_ns;
 	*stime = p->stime_ns;
 	list_for_each(t, &p->threads, thread_node) {
-		*utime += t->utime_ns;
-		*stime += t->stime_ns;
+		*utime += task_utime(t);
+		*stime += task_stime(t);
 	}
 }
 

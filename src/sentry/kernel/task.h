@@ -222,7 +222,8 @@ struct task {
 
 	/* prctl and accounting */
 	bool no_new_privs;
-	u64 utime_ns, stime_ns, start_ns;
+	u64 utime_tsc, stime_tsc; /* in cycles: task_utime(), task_stime() */
+	u64 start_ns;
 	u64 min_flt, maj_flt, nvcsw, nivcsw;
 	u64 timer_slack_ns;
 	u64 rseq_addr;
@@ -294,8 +295,16 @@ void resched_task(struct task *t);	/* make it look at its TIF flags soon: kick w
 u32 this_cpu_id(void);
 u32 num_cpus(void);
 void sched_yield_current(void);
-void account_user_enter(void); /* time accounting at the user boundary */
-void account_user_exit(void);
+void account_own_time(void); /* the running task's times include its present system call so far */
+u64 cputime_ns(u64 cycles);
+static inline u64 task_utime(const struct task *t)
+{
+	return cputime_ns(READ_ONCE(t->utime_tsc));
+}
+static inline u64 task_stime(const struct task *t)
+{
+	return cputime_ns(READ_ONCE(t->stime_tsc));
+}
 bool sched_set_affinity(struct task *t, u64 mask);
 
 /* fork.c, exit.c, exec.c */

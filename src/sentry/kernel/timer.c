@@ -8,6 +8,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "hostcall.h"
+#include "sentry/kernel/rq.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 
@@ -16,23 +17,13 @@ enum { KT_IDLE, KT_QUEUED };
 /* The host may kick that much before the time asked for. */
 #define HOST_TIMER_SLACK_NS (50 * NSEC_PER_USEC)
 
-struct timer_base {
-	spinlock_t lock;
-	struct rb_root tree;
-	struct ktimer *first;
-	struct ktimer *running;
-	u64 next; /* first->expires or ~0ull; written under the lock, read without */
-	u64 host_deadline; /* what HC_TIMER_SET was told; ~0ull: nothing pending. This vCPU's own */
-} __attribute__((aligned(64)));
-
-static struct timer_base bases[MAX_CPUS];
 static u32 nbases;
 
 void timers_init(u32 ncpus)
 {
 	nbases = ncpus;
 	for (u32 i = 0; i < ncpus; i++)
-		bases[i].host_deadline = bases[i].next = ~0ull;
+		rqs[i].timers.host_deadline = rqs[i].timers.next = ~0ull;
 }
 
 void ktimer_init(struct ktimer *t, void (*fn)(struct ktimer *t))
@@ -44,7 +35,7 @@ static struct timer_base *lock_base(struct ktimer *t)
 {
 	for (;;) {
 		u32 cpu = READ_ONCE(t->cpu);
-		struct timer_base *b = &bases[cpu];
+		struct timer_base *b = &rqs[cpu].timers;
 
 		spin_lock(&b->lock);
 		if (likely(t->cpu == cpu))
@@ -115,7 +106,7 @@ bool ktimer_cancel(struct ktimer *t)
 static bool timer_running(const struct ktimer *t)
 {
 	for (u32 i = 0; i < nbases; i++)
-		if (READ_ONCE(bases[i].running) == t)
+		if (READ_ONCE(rqs[i].timers.running) == t)
 			return true;
 	return false;
 }
@@ -136,7 +127,7 @@ bool ktimer_cancel_sync(struct ktimer *t)
 
 u64 timers_run(void)
 {
-	struct timer_base *b = &bases[this_cpu_id()];
+	struct timer_base *b = &this_rq()->timers;
 	struct ktimer *t;
 	u64 now;
 
@@ -158,14 +149,10 @@ u64 timers_run(void)
 	return READ_ONCE(b->next);
 }
 
-void timers_program(void)
+void timers_tell_host(struct timer_base *b)
 {
-	struct timer_base *b = &bases[this_cpu_id()];
 	struct hc_wait req = { .cpu = this_cpu_id(), .deadline_ns = READ_ONCE(b->next) };
 
-	/* Only this vCPU adds timers here: others can but cancel, and then the kick is one too many. */
-	if (likely(req.deadline_ns >= b->host_deadline))
-		return;
 	b->host_deadline = req.deadline_ns;
 	hostcall(HC_TIMER_SET, &req, sizeof(req));
 }
