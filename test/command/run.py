@@ -382,7 +382,7 @@ print("after")
         self.assertEqual((result.returncode, result.stdout), (0, b"after\n"), result.stderr[-500:])
 
     def test_memory_hog(self):
-        script = "python3 -c 'x = [bytearray(1 << 20) for i in range(300)]' 2>/dev/null; echo $?; ls / | grep -c usr"
+        script = "python3 -c 'x = [bytearray(1 << 20) for i in range(140)]' 2>/dev/null; echo $?; ls / | grep -c usr"
         result = run("/bin/sh", "-c", script, options=["--memory=96M"])
         status, usr = result.stdout.split()
         self.assertIn(status, [b"1", b"137"], result.stderr)
@@ -620,7 +620,7 @@ class FileWindow(unittest.TestCase):
         self.assertEqual(result.stdout.split(), [self.sum(path)] * 2, result.stderr)
 
     def test_more_files_than_blocks(self):
-        paths = [self.make("%03d" % i, 70000) for i in range(300)]
+        paths = [self.make("%03d" % i, 70000) for i in range(140)]
         script = f"cat {self.dir.name}/* | md5sum; cat {self.dir.name}/* | md5sum"
         result = run("/bin/sh", "-c", script, options=["--memory=64M", "--stats"])
         self.assertEqual(result.stdout.split()[::2], [self.sum(*paths)] * 2, result.stderr)
