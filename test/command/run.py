@@ -639,6 +639,37 @@ class FileWindow(unittest.TestCase):
         self.assertEqual(p.returncode, 0, err)
 
 
+    def test_written_after_it_was_shown(self):
+        path = self.make("f", 2 << 20)
+        script = (f"md5sum < {path}; exec 3< {path}; echo hello | dd of={path} bs=1 seek=70000 conv=notrunc 2>/dev/null; md5sum < {path};"
+                  f"md5sum <&3; truncate -s 100000 {path}; echo more >> {path}; md5sum < {path}")
+        copy = self.make("g", 2 << 20)
+        os.rename(copy, path)
+        result = run("/bin/sh", "-c", script, options=["--rw=" + self.dir.name])
+        after = self.sum(path)
+        self.make("f", 2 << 20)
+        self.make("g", 2 << 20)
+        os.rename(copy, path)
+        native = subprocess.run(["/bin/sh", "-c", script], capture_output=True)
+        self.assertEqual(result.stdout, native.stdout, result.stderr)
+        self.assertEqual(after, self.sum(path))
+
+    def test_changed_by_the_host(self):
+        path = self.make("f", 1 << 20)
+        script = f"md5sum < {path}; while read go; do sleep 0.05; md5sum < {path}; done"
+        with subprocess.Popen(command("/bin/sh", "-c", script, options=["--rw=" + self.dir.name]), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/") as p:
+            self.assertEqual(p.stdout.readline().split()[0], self.sum(path))
+            for size, seed in (1 << 20, b"a"), (100, b"b"), (3 << 20, b"c"):
+                with open(path, "r+b") as f:  # in place
+                    f.truncate(size)
+                    f.write(random.Random(seed).randbytes(size))
+                p.stdin.write(b"go\n")
+                p.stdin.flush()
+                self.assertEqual(p.stdout.readline().split()[0], self.sum(path), size)
+            p.communicate(timeout=WAIT)
+
+
 def works(runtime, platform):
     text = subprocess.run([runtime, "platforms"], capture_output=True, text=True, timeout=WAIT).stdout
     line = next(line for line in text.splitlines() if line.startswith(platform))

@@ -197,14 +197,14 @@ static int read_pages(struct mapping *m, struct page **pages, u32 n)
 	return err;
 }
 
-/* Where nobody else changes the file, the window shows it. */
+/* The window shows what we do not write. Others on the host may: it is their pages that are seen. */
 static u32 window_pages(struct mapping *m, u64 index, struct page **pages, u32 n)
 {
 	struct gnode *g = gnode_of(m->inode);
 	hc_handle h = HC_NO_HANDLE;
 	u32 got;
 
-	if (!gsuper_of(m->inode)->readonly || m->inode->size < WINDOW_MIN_SIZE || g->window.refused)
+	if (m->no_window || m->inode->size < WINDOW_MIN_SIZE || g->window.refused)
 		return 0;
 	if (io_begin(m->inode, false, &h))
 		return 0;
@@ -339,8 +339,17 @@ static int gofer_fsync(struct file *f, bool data_only)
 	return mapping_tell(m, f);
 }
 
+/* Before it is written: an overlay of the host would then show the handle that the window has the old contents, too. */
+static void leave_window(struct inode *i)
+{
+	mapping_refuse_window(i->mapping);
+	window_file_release(&gnode_of(i)->window);
+}
+
 static int gofer_open(struct inode *i, struct file *f)
 {
+	if (f->mode & FMODE_WRITE)
+		leave_window(i);
 	mapping_opened(i->mapping, f);
 	return 0;
 }
@@ -362,6 +371,7 @@ static int set_size(struct inode *i, u64 size)
 	struct hc_file2 req = { .arg = size };
 	int err = mapping_writeback(i->mapping);
 
+	leave_window(i);
 	if (!err)
 		err = io_begin(i, true, &req.handle);
 	if (err)

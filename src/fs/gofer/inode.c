@@ -192,8 +192,10 @@ void gofer_refresh(struct inode *i, const struct gofer_attr *a, u32 changes)
 		gofer_apply_attr(i, a);
 		g->host_mtime = i->mtime;
 		g->host_size = a->size;
-		if (changed && S_ISREG(i->mode))
+		if (changed && S_ISREG(i->mode)) {
 			mapping_invalidate(i->mapping);
+			window_file_release(&g->window); /* zeros where the file was shorter may be shown */
+		}
 	}
 	mutex_unlock(&i->lock);
 }

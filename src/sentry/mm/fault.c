@@ -221,6 +221,68 @@ static int cow_copy(struct mm *mm, struct vma *vma, u64 addr, u64 *ptep, u64 old
 	return 0;
 }
 
+#define COW_RUN 8u
+
+/* A private page of a file, that is shown and may be copied. */
+static bool shows_file(u64 pte)
+{
+	return pte_present(pte) && !(pte & (PTE_W | PTE_SPECIAL | PTE_UFFD_WP)) && pa_to_page(pte_pa(pte))->mapping;
+}
+
+/* The order of the run of such pages at addr: a program's data, which its relocation will write one page after the other. */
+static u32 file_run(const struct vma *vma, u64 addr, const u64 *ptep)
+{
+	u64 room = MIN((vma->end - addr) >> PAGE_SHIFT, PT_ENTRIES - ((addr >> PAGE_SHIFT) & (PT_ENTRIES - 1)));
+	u32 n = 0;
+
+	while (n < MIN(room, (u64)COW_RUN) && shows_file(ptep[n]))
+		n++;
+	return n ? log2_u32(n) : 0;
+}
+
+/* As cow_copy(), for 2^order pages of a file. Where a trap is dear, fewer of them are worth copies too many. */
+static int cow_copy_run(struct mm *mm, u64 addr, u64 *ptep, u32 prot, u32 order)
+{
+	u64 old[COW_RUN], n = 1ull << order, end = addr + n * PAGE_SIZE;
+	struct page *from[COW_RUN], *to;
+	bool same = true;
+
+	for (u64 i = 0; i < n; i++) {
+		old[i] = ptep[i];
+		from[i] = pa_to_page(pte_pa(old[i]));
+		page_get(from[i]);
+	}
+	spin_unlock(&mm->pt_lock);
+	to = frame_alloc(order, 0);
+	for (u64 i = 0; to && i < n; i++)
+		memcpy(page_to_va(&to[i]), page_to_va(from[i]), PAGE_SIZE);
+	spin_lock(&mm->pt_lock);
+	for (u64 i = 0; i < n; i++)
+		same &= ptep[i] == old[i];
+	for (u64 i = 0; to && same && i < n; i++) {
+		WRITE_ONCE(ptep[i], pte_make(page_to_pa(&to[i]), prot));
+		mm_rss_add(mm, from[i], -1);
+		mm_rss_add(mm, &to[i], 1);
+	}
+	spin_unlock(&mm->pt_lock);
+	if (to && same) {
+		platform->as_flush(mm, addr, end, -1);
+		spin_lock(&mm->pt_lock);
+		for (u64 i = 0; i < n; i++)
+			same &= ptep[i] == pte_make(page_to_pa(&to[i]), prot);
+		if (same)
+			platform->as_fill(mm, addr, page_to_pa(to), n, prot);
+		spin_unlock(&mm->pt_lock);
+		for (u64 i = 0; i < n; i++)
+			page_put(from[i]); /* the entry's */
+	} else if (to) {
+		frames_free_block(to, order);
+	}
+	for (u64 i = 0; i < n; i++)
+		page_put(from[i]); /* ours */
+	return to ? 0 : -ENOMEM;
+}
+
 /* A present page of a shared file mapping is written for the first time since it was clean. pt_lock held, and released. */
 static int shared_write(struct mm *mm, struct vma *vma, u64 addr, u64 *ptep, u64 old)
 {
@@ -288,12 +350,16 @@ static void map_around(struct mm *mm, struct vma *vma, u64 addr, u64 *ptep, u32 
 void file_map_ahead(struct mm *mm, u64 addr)
 {
 	struct vma *vma = platform->map_ahead ? vma_find(mm, addr) : NULL;
+	struct mapping *m;
 	u64 *ptep, end;
 
 	if (!vma || !vma->file || vma->ops != &filemap_vm_ops || !(vma->flags & (VM_READ | VM_EXEC)) ||
 	    vma->flags & (VM_WRITE | VM_SHARED | VM_RAND_READ))
 		return;
 	end = MIN(vma->end, addr + platform->map_ahead * PAGE_SIZE);
+	m = vma_mapping(vma);
+	if (m->ra_min) /* in the window, which costs no copies */
+		mapping_readahead(m, vma_pgoff(vma, addr), (end - addr) >> PAGE_SHIFT);
 	spin_lock(&mm->pt_lock);
 	while (addr < end && (ptep = pt_walk_alloc(mm, addr))) {
 		map_around(mm, vma, addr, ptep, AS_FILL_LATER);
@@ -413,8 +479,22 @@ int handle_fault(struct mm *mm, struct vma *vma, u64 addr, bool write)
 	}
 	if (vma->flags & VM_SHARED)
 		return shared_write(mm, vma, addr, ptep, pte);
-	if (!page_exclusive(pte))
+	if (!page_exclusive(pte)) {
+		u32 order = platform->map_ahead && !vma->uffd ? file_run(vma, addr, ptep) : 0;
+
+		if (order) {
+			int err = cow_copy_run(mm, addr, ptep, vma->prot, order);
+
+			if (err != -ENOMEM)
+				return err;
+			spin_lock(&mm->pt_lock);
+			if (*ptep != pte) {
+				spin_unlock(&mm->pt_lock);
+				return 0;
+			}
+		}
 		return cow_copy(mm, vma, addr, ptep, pte);
+	}
 	if (vma->prot & PROT_WRITE)
 		reuse_around(mm, vma, addr, ptep);
 	spin_unlock(&mm->pt_lock);

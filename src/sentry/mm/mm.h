@@ -221,6 +221,7 @@ struct mapping {
 	s64 writecount_shared;	 /* writable shared mappings; <0 denied (sealed) */
 	u64 ra_next;		 /* read-ahead: the page after the last batch, its size, and the least */
 	u32 ra_size, ra_min;
+	bool no_window; /* may be written: no frames of the file window */
 	u32 nr_dirty;
 	_Atomic u32 writing; /* write-backs under way: pages that are clean and not yet in the store */
 	u32 wb_failures; /* of write-back, counted; the last one's error, and has a file been told it? */

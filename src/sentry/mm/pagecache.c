@@ -96,7 +96,7 @@ static void count_pages(struct mapping *m, s64 n)
 /* Insert with a reference for the tree. m->lock held. */
 static int tree_add(struct mapping *m, u64 index, struct page *page)
 {
-	int err = radix_insert(&m->tree, index, page);
+	int err = m->no_window && page_in_window(page) ? -EAGAIN : radix_insert(&m->tree, index, page);
 
 	if (err)
 		return err;
@@ -778,6 +778,18 @@ static void remove_range(struct mapping *m, u64 first, u64 last, bool cows)
 void mapping_invalidate(struct mapping *m)
 {
 	remove_pages(m, 0, ~0ull >> PAGE_SHIFT, false);
+}
+
+void mapping_refuse_window(struct mapping *m)
+{
+	bool was;
+
+	spin_lock(&m->lock);
+	was = m->no_window;
+	m->no_window = true;
+	spin_unlock(&m->lock);
+	if (!was)
+		mapping_invalidate(m);
 }
 
 static void zero_part(struct mapping *m, u64 pos, u64 end)

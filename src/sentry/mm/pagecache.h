@@ -30,6 +30,8 @@ int mapping_tell(struct mapping *m, struct file *file); /* 0: no failure that it
 void mapping_drop_unused(struct mapping *m, u64 first, u64 last);
 /* Drop the clean pages: the store changed. */
 void mapping_invalidate(struct mapping *m);
+/* No frame of the file window from here on, and none that is there already: the pages may be written. Sleeps. */
+void mapping_refuse_window(struct mapping *m);
 /* Write back the dirty pages in [first, last]. */
 int mapping_writeback_range(struct mapping *m, u64 first, u64 last);
 

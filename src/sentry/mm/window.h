@@ -1,6 +1,6 @@
 /*
  * The file window: physical addresses behind sandbox memory, in which the host maps pages of its files (HC_WINDOW_MAP). The
- * page cache shows large files from there instead of copying them in: sandboxes then share the host's own page cache, and a
+ * page cache shows large files that it does not write from there instead of copying them in: sandboxes then share the host's own page cache, and a
  * page costs a translation, not a copy.
  *
  * The window is divided into blocks; a block shows WINDOW_BLOCK_PAGES pages of one file. Its frames have a struct page like
