@@ -21,7 +21,8 @@ struct page;
 #define TASK_SIZE_MAX 0x00007ffffffff000ul /* of Linux: what a base may point to */
 #define USER_MAX (TASK_SIZE_MAX - 0x100000ul)
 
-/* The general registers of a task, laid out as Linux's struct user_regs_struct (PTRACE_GETREGS). */
+/* The general registers of a task, laid out as Linux's struct user_regs_struct (PTRACE_GETREGS). fs_base and gs_base are current
+ * only after fpu_save(), bases_save() or switch_out(). */
 struct user_regs {
 	u64 r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
 	u64 orig_rax, rip, cs, eflags, rsp, ss;
@@ -74,7 +75,7 @@ struct user_ctx {
 	void *fpu;
 	bool fpu_in_cpu;   /* the live FPU state may be newer than *fpu (platform's field) */
 	s32 fpu_cpu;	   /* which vCPU or stub holds it; -1 none (platform's field) */
-	bool single_step;  /* trap after one instruction */
+	bool single_step;  /* trap after one instruction. Set before the first enter, or after a *_save() */
 	bool regs_dirty;   /* the sentry changed registers beyond rax/rip (a hint: load everything) */
 	struct debug_regs *debug; /* hardware breakpoints of a tracer; NULL: none. Only where platform->debug_regs */
 	u64 syscall_rip;   /* rip of the SYSCALL instruction's end, set with TRAP_SYSCALL, for restarts */
@@ -118,8 +119,11 @@ struct platform_ops {
 	/* Run the current task's user context until it traps; fills ctx->trap. Interrupts as soon as a kick arrives.
 	 * A trap of a kind that the platform handles by itself (filling from the page table) never comes out. */
 	void (*enter_user)(struct user_ctx *ctx, struct mm *mm);
-	/* Bring the live FPU state of the current task into ctx->fpu, or drop it so that the next enter loads ctx->fpu. */
+	/* Bring what the CPU holds of the current task into ctx: the FPU state into ctx->fpu, and fs_base and gs_base, which an
+	 * application may change by itself; or the bases alone, also before they are set; or drop the FPU state, so that the next
+	 * enter loads ctx->fpu. */
 	void (*fpu_save)(struct user_ctx *ctx);
+	void (*bases_save)(struct user_ctx *ctx);
 	void (*fpu_reload)(struct user_ctx *ctx);
 	/* The initial FPU state into a buffer (fninit, MXCSR 0x1f80). */
 	void (*fpu_init)(void *fpu);

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/string.h"
 #include "hostcall.h"
-#include "platform/kvm/abi.h"
+#include "platform/kvm/guest.h"
 #include "platform/platform.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -101,7 +101,8 @@ __asm__(".section .rodata\n"
 	"user_int3: int3\n"
 	"user_int80: int $0x80\n"
 	"user_cli: cli\n"
-	"user_fsgs: rdfsbase %rax\n rdgsbase %rdx\n mov %fs:8, %rsi\n mov %gs:16, %rdi\n syscall\n"
+	"user_fsgs: rdfsbase %rax\n rdgsbase %rdx\n mov %fs:8, %rsi\n mov %gs:16, %rdi\n mov $0x1230, %ebx\n wrfsbase %rbx\n"
+	" add $8, %rbx\n wrgsbase %rbx\n syscall\n"
 	"user_syscalls_end:\n"
 	".text\n");
 extern const char user_div[], user_ud[], user_int3[], user_int80[], user_cli[], user_fsgs[], user_ymm[], user_zmm[];
@@ -110,12 +111,14 @@ static void set_up(struct task *t, const char *code)
 {
 	struct user_regs *r = &t->ctx.regs;
 
+	platform->bases_save(&t->ctx);
 	memset(r, 0, sizeof(*r));
 	r->rip = CODE + (u64)(code - user_syscalls);
 	r->rsp = STACK;
 	r->cs = KVM_USER_CS;
 	r->ss = KVM_USER_DS;
 	r->eflags = FLAGS;
+	t->ctx.single_step = false;
 }
 
 static void run(struct task *t)
@@ -182,7 +185,6 @@ static void test_exceptions(struct task *t)
 	set_up(t, user_spin);
 	t->ctx.single_step = true;
 	run(t);
-	t->ctx.single_step = false;
 	CHECK(t->ctx.trap.kind == TRAP_EXCEPTION && t->ctx.trap.vector == X86_VEC_DB);
 	CHECK(!(t->ctx.regs.eflags & 0x100));
 }
@@ -252,7 +254,11 @@ static void test_bases(struct task *t)
 	} else {
 		CHECK(t->ctx.trap.vector == X86_VEC_UD); /* no FSGSBASE */
 	}
-	CHECK(t->ctx.regs.fs_base == DATA && t->ctx.regs.gs_base == DATA + 8);
+	platform->bases_save(&t->ctx);
+	if (this_pcpu()->flags & KVM_F_FSGSBASE)
+		CHECK(t->ctx.regs.fs_base == 0x1230 && t->ctx.regs.gs_base == 0x1238);
+	else
+		CHECK(t->ctx.regs.fs_base == DATA && t->ctx.regs.gs_base == DATA + 8);
 }
 
 static void test_fpu(struct task *t)
@@ -412,6 +418,7 @@ void sentry_boot(struct boot_params *bp, u32 cpu)
 	memmap = pa_to_va(next_frame);
 	next_frame += (bp->mem_size >> PAGE_SHIFT) * sizeof(struct page);
 	next_frame = PAGE_ALIGN_UP(next_frame);
+	log_init();
 	make_mm(&mm);
 	make_mm(&other_mm);
 	memcpy(map(&mm, CODE, PROT_READ | PROT_EXEC), user_syscalls, (size_t)(user_syscalls_end - user_syscalls));

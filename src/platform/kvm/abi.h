@@ -61,8 +61,6 @@
 #define PCPU_COMM 32
 #define PCPU_CPU 40
 #define PCPU_FLAGS 44
-#define PCPU_FS_BASE 48
-#define PCPU_GS_BASE 56
 #define COMM_KICK 0
 #define COMM_STATE 4
 #define CTX_R15 0
@@ -88,11 +86,12 @@
 #define CTX_SS 160
 #define CTX_FS_BASE 168
 #define CTX_GS_BASE 176
+#define CTX_TRAP_KIND 216
 #define CTX_TRAP_ERROR 224
 #define CTX_TRAP_ADDR 232
+#define CTX_SYSCALL_RIP 272
 
-/* kvm_enter()'s answer: a vector, or one of these. */
-#define KVM_ENTER_SYSCALL 0x100
+/* How user mode was left, for kvm_user_trapped(): a vector, or one of these. */
 #define KVM_ENTER_KICKED 0x101
 #define KVM_ENTER_BAD_RIP 0x102
 
@@ -100,6 +99,7 @@
 #include "base/types.h"
 
 struct kvm_as;
+struct mm;
 struct user_ctx;
 
 #define KVM_REQ_MAX 2048
@@ -123,13 +123,14 @@ struct kvm_comm {
 struct kvm_pcpu {
 	struct kvm_pcpu *self;
 	u64 ksp;	      /* kernel stack while in user mode */
-	struct user_ctx *ctx; /* where a trap saves the registers */
+	struct user_ctx *ctx; /* where a trap saves the registers. Not NULL: the CPU is ready to run it, see kvm_prepare() */
 	u64 scratch;
 	struct kvm_comm *comm;
 	u32 cpu;
 	u32 flags;	      /* KVM_F_* */
 	u64 fs_base, gs_base; /* the user's, as loaded in the CPU */
 	struct kvm_as *as;    /* loaded in CR3; NULL: the boot tables */
+	struct mm *mm;	      /* with ctx */
 	struct user_ctx *fpu_owner; /* whose vector state the CPU holds */
 	u64 boot_root_pa;
 	u64 kstack_pdpt_pa;

@@ -1,7 +1,7 @@
 /*
  * Ways into and out of ring 0.
  *
- * kvm_enter() goes to user mode; a trap comes back as its return, with the user's registers in the task's user_ctx. So
+ * kvm_enter_user() goes to user mode; a trap comes back as its return, with the user's registers in the task's user_ctx. So
  * the kernel stack of a task never holds user registers, and a context switch needs none of this.
  * Ring 0 runs with interrupts off. NMI, #DF and #MC have stacks of their own, because they may come while RSP is the user's.
  */
@@ -47,11 +47,21 @@
 	mov	CTX_RSI(%rdi), %rsi
 .endm
 
-/* u32 kvm_enter(struct user_ctx *ctx): a vector or KVM_ENTER_*. */
-	.globl	kvm_enter
-	.hidden	kvm_enter
-	.type	kvm_enter, @function
-kvm_enter:
+/*
+ * void kvm_enter_user(struct user_ctx *ctx, struct mm *mm): platform_ops.enter_user. A system call returns from here straight away,
+ * everything else through kvm_user_trapped(). The CPU is ready for ctx as long as that stands in the vCPU's structure.
+ */
+	.globl	kvm_enter_user
+	.hidden	kvm_enter_user
+	.type	kvm_enter_user, @function
+	.p2align 6
+kvm_enter_user:
+	cmp	%rdi, %gs:PCPU_CTX
+	jne	kvm_enter_unready
+	.globl	kvm_enter_ready
+	.hidden	kvm_enter_ready
+	.type	kvm_enter_ready, @function
+kvm_enter_ready:
 	push	%rbp
 	push	%rbx
 	push	%r12
@@ -60,7 +70,6 @@ kvm_enter:
 	push	%r15
 	mov	%gs:PCPU_COMM, %rdx
 	mov	%rsp, %gs:PCPU_KSP
-	mov	%rdi, %gs:PCPU_CTX
 	/* XCHG orders the store before the load: a kicker sets `kick`, then looks at `state`. */
 	mov	$KVM_STATE_USER, %eax
 	xchg	%eax, COMM_STATE(%rdx)
@@ -102,13 +111,23 @@ kvm_enter:
 
 .Lkicked:
 	mov	$KVM_ENTER_KICKED, %eax
-	jmp	.Lnot_entered
+	jmp	.Ltrapped
 .Lbad_rip:
 	mov	$KVM_ENTER_BAD_RIP, %eax
-.Lnot_entered:
+	jmp	.Ltrapped
+	.size	kvm_enter_user, . - kvm_enter_user
+
+.macro leave_user
+	mov	%gs:PCPU_KSP, %rsp
+	mov	%gs:PCPU_COMM, %rdx
 	movl	$KVM_STATE_KERNEL, COMM_STATE(%rdx)
-	jmp	.Lreturn
-	.size	kvm_enter, . - kvm_enter
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+.endm
 
 /* SYSCALL (LSTAR). IF, TF, DF, AC and the rest are cleared by FMASK. */
 	.globl	kvm_syscall_entry
@@ -121,39 +140,21 @@ kvm_syscall_entry:
 	mov	%rdi, CTX_RDI(%rsp)
 	save_but_rdi %rsp
 	mov	%rcx, CTX_RIP(%rsp)
+	mov	%rcx, CTX_SYSCALL_RIP(%rsp)
 	mov	%r11, CTX_EFLAGS(%rsp)
 	mov	%rax, CTX_ORIG_RAX(%rsp)
 	movq	$-38, CTX_RAX(%rsp)		/* -ENOSYS */
-	mov	%rsp, %rdi
+	movl	$0, CTX_TRAP_KIND(%rsp)		/* TRAP_SYSCALL */
 	mov	%gs:PCPU_SCRATCH, %rax
-	mov	%rax, CTX_RSP(%rdi)
-	mov	$KVM_ENTER_SYSCALL, %eax
-	/* fall through */
-
-/* rdi: ctx, eax: what to return. */
-.Lleave_user:
-	mov	%gs:PCPU_KSP, %rsp
-	mov	%gs:PCPU_COMM, %rdx
-	movl	$KVM_STATE_KERNEL, COMM_STATE(%rdx)
-	testl	$KVM_F_FSGSBASE, %gs:PCPU_FLAGS
-	jz	.Lreturn
-	/* With CR4.FSGSBASE the user may have changed its bases without us. */
-	rdfsbase %rcx
-	mov	%rcx, CTX_FS_BASE(%rdi)
-	mov	%rcx, %gs:PCPU_FS_BASE
-	swapgs
-	rdgsbase %rcx
-	swapgs
-	mov	%rcx, CTX_GS_BASE(%rdi)
-	mov	%rcx, %gs:PCPU_GS_BASE
-.Lreturn:
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbx
-	pop	%rbp
+	mov	%rax, CTX_RSP(%rsp)
+	leave_user
 	ret
+
+/* rdi: ctx, eax: how. */
+.Ltrapped:
+	leave_user
+	mov	%eax, %esi
+	jmp	kvm_user_trapped
 
 /* Stack: vector, error, rip, cs, rflags, rsp, ss. */
 trap_common:
@@ -179,10 +180,10 @@ trap_common:
 	jz	1f
 	clac
 1:	cmp	$14, %eax
-	jne	.Lleave_user
+	jne	.Ltrapped
 	mov	%cr2, %rcx
 	mov	%rcx, CTX_TRAP_ADDR(%rdi)
-	jmp	.Lleave_user
+	jmp	.Ltrapped
 
 /* Ring 0 faulted: a fixup of user access, or the end. */
 trap_in_kernel:

@@ -46,7 +46,8 @@ static inline void kvm_write_cr3(u64 v)
 }
 
 /* entry.S */
-u32 kvm_enter(struct user_ctx *ctx);
+void kvm_enter_user(struct user_ctx *ctx, struct mm *mm);
+void kvm_enter_ready(struct user_ctx *ctx);
 size_t kvm_copy(void *dst, const void *src, size_t n);
 int kvm_cmpxchg32(u32 *addr, u32 old, u32 new, u32 *prev);
 int kvm_xrstor(const void *area, u64 mask);
@@ -54,6 +55,11 @@ int kvm_fxrstor(const void *area);
 
 /* guest_boot.c */
 void kvm_guest_main(struct kvm_pcpu *c) __noreturn;
+/* guest_run.c */
+void kvm_enter_unready(struct user_ctx *ctx, struct mm *mm);
+void kvm_user_trapped(struct user_ctx *ctx, u32 how);
+void kvm_unready(struct kvm_pcpu *c); /* before anything that kvm_prepare() sees to changes */
+void kvm_bases_save(struct user_ctx *ctx);
 /* guest_trap.c */
 void kvm_kernel_trap(struct kvm_frame *f);
 

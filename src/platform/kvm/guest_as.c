@@ -76,6 +76,7 @@ void kvm_as_use(struct kvm_pcpu *c, struct kvm_as *as)
 
 	if (as == old)
 		return;
+	kvm_unready(c);
 	if (as) {
 		refcount_inc(&as->ref);
 		atomic_fetch_or(&as->active, bit);

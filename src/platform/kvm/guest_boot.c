@@ -1,4 +1,4 @@
-/* The image header, the way from a vCPU's first instruction to the sentry, and running user mode. */
+/* The image header, the way from a vCPU's first instruction to the sentry, kicks and idling. */
 #include "platform/kvm/guest.h"
 
 #include "base/log.h"
@@ -13,8 +13,6 @@ ASSERT_OFFSET(struct kvm_pcpu, scratch, PCPU_SCRATCH);
 ASSERT_OFFSET(struct kvm_pcpu, comm, PCPU_COMM);
 ASSERT_OFFSET(struct kvm_pcpu, cpu, PCPU_CPU);
 ASSERT_OFFSET(struct kvm_pcpu, flags, PCPU_FLAGS);
-ASSERT_OFFSET(struct kvm_pcpu, fs_base, PCPU_FS_BASE);
-ASSERT_OFFSET(struct kvm_pcpu, gs_base, PCPU_GS_BASE);
 ASSERT_OFFSET(struct kvm_comm, state, COMM_STATE);
 ASSERT_OFFSET(struct user_ctx, regs.r15, CTX_R15);
 ASSERT_OFFSET(struct user_ctx, regs.rdi, CTX_RDI);
@@ -22,15 +20,15 @@ ASSERT_OFFSET(struct user_ctx, regs.orig_rax, CTX_ORIG_RAX);
 ASSERT_OFFSET(struct user_ctx, regs.ss, CTX_SS);
 ASSERT_OFFSET(struct user_ctx, regs.fs_base, CTX_FS_BASE);
 ASSERT_OFFSET(struct user_ctx, regs.gs_base, CTX_GS_BASE);
+ASSERT_OFFSET(struct user_ctx, trap.kind, CTX_TRAP_KIND);
 ASSERT_OFFSET(struct user_ctx, trap.error, CTX_TRAP_ERROR);
 ASSERT_OFFSET(struct user_ctx, trap.addr, CTX_TRAP_ADDR);
+ASSERT_OFFSET(struct user_ctx, syscall_rip, CTX_SYSCALL_RIP);
+_Static_assert(TRAP_SYSCALL == 0, "kvm_syscall_entry stores it");
 _Static_assert(sizeof(struct kvm_comm) <= PAGE_SIZE, "comm page too large");
 _Static_assert(sizeof(struct hc_submit) <= KVM_REQ_MAX, "request does not fit the comm page");
 _Static_assert(sizeof(struct kvm_pcpu) <= KVM_CPU_TABLES, "struct kvm_pcpu too large");
 
-#define MSR_FS_BASE 0xc0000100u
-#define MSR_KERNEL_GS_BASE 0xc0000102u /* the user's, while in ring 0 */
-#define EFLAGS_TF 0x100ull
 
 extern char kvm_start[], kvm_probe_code[], kvm_syscall_entry[], kvm_vector_128[];
 #define VECTORS(X)                                                                                   \
@@ -52,112 +50,6 @@ const struct kvm_image kvm_image __attribute__((section(".image_header"), used))
 };
 
 char *direct_map = (char *)KVM_DIRECT_MAP;
-
-static void load_bases(struct kvm_pcpu *c, const struct user_regs *regs)
-{
-	if (c->fs_base != regs->fs_base) {
-		if (c->flags & KVM_F_FSGSBASE)
-			__asm__ volatile("wrfsbase %0" : : "r"(regs->fs_base));
-		else
-			kvm_wrmsr(MSR_FS_BASE, regs->fs_base);
-		c->fs_base = regs->fs_base;
-	}
-	if (c->gs_base != regs->gs_base) {
-		kvm_wrmsr(MSR_KERNEL_GS_BASE, regs->gs_base);
-		c->gs_base = regs->gs_base;
-	}
-}
-
-/* Where ring 0 is emulated, SYSCALL jumps to LSTAR without leaving ring 3: a page fault there is the system call. */
-static bool syscall_by_fault(struct kvm_pcpu *c, struct user_ctx *ctx)
-{
-	struct user_regs *regs = &ctx->regs;
-
-	if (!(c->flags & KVM_F_EMULATED) || ctx->trap.addr != (u64)kvm_syscall_entry || regs->rip != ctx->trap.addr)
-		return false;
-	regs->rip = regs->rcx;
-	regs->eflags = regs->r11;
-	regs->cs = KVM_USER_CS;
-	regs->ss = KVM_USER_DS;
-	regs->orig_rax = regs->rax;
-	regs->rax = (u64)-38; /* -ENOSYS */
-	return true;
-}
-
-/* There too, INT 0x80 in ring 3 arrives as an invalid opcode, because of the way its host uses that vector itself. */
-static bool int80_by_fault(struct kvm_pcpu *c, struct user_ctx *ctx, struct mm *mm)
-{
-	u8 code[2];
-
-	if (!(c->flags & KVM_F_EMULATED) || kvm_copy_from_user(mm, code, ctx->regs.rip, sizeof(code)) ||
-	    code[0] != 0xcd || code[1] != KVM_VEC_INT80)
-		return false;
-	ctx->regs.rip += sizeof(code);
-	return true;
-}
-
-/* Anything but a plain SYSCALL. False: nothing for the sentry, go back to user mode. */
-static bool decode_trap(struct kvm_pcpu *c, struct user_ctx *ctx, struct mm *mm, u32 how)
-{
-	struct trap *trap = &ctx->trap;
-
-	trap->vector = how;
-	switch (how) {
-	case X86_VEC_PF:
-		trap->kind = TRAP_PAGE_FAULT;
-		if (syscall_by_fault(c, ctx)) {
-			trap->kind = TRAP_SYSCALL;
-			ctx->syscall_rip = ctx->regs.rip;
-		}
-		return true;
-	case KVM_VEC_KICK:
-	case KVM_ENTER_KICKED:
-		trap->kind = TRAP_INTERRUPT;
-		return kvm_take_kick(c);
-	case KVM_VEC_INT80:
-		trap->kind = TRAP_INT80;
-		ctx->regs.orig_rax = ctx->regs.rax;
-		return true;
-	case KVM_ENTER_BAD_RIP:
-		trap->kind = TRAP_EXCEPTION;
-		trap->vector = X86_VEC_GP;
-		trap->error = 0;
-		return true;
-	default:
-		trap->kind = TRAP_EXCEPTION;
-		if (how == X86_VEC_UD && int80_by_fault(c, ctx, mm)) {
-			trap->kind = TRAP_INT80;
-			ctx->regs.orig_rax = ctx->regs.rax;
-		}
-		return true;
-	}
-}
-
-static void kvm_enter_user(struct user_ctx *ctx, struct mm *mm)
-{
-	struct kvm_pcpu *c = this_pcpu();
-	bool own_tf = ctx->regs.eflags & EFLAGS_TF;
-	u32 how;
-
-	if (unlikely(c->as != mm->arch.priv))
-		kvm_as_use(c, mm->arch.priv);
-	if (unlikely(c->fpu_owner != ctx || ctx->fpu_cpu != (s32)c->cpu))
-		kvm_fpu_load(c, ctx);
-	ctx->fpu_in_cpu = true;
-	load_bases(c, &ctx->regs);
-	if (unlikely(ctx->single_step))
-		ctx->regs.eflags |= EFLAGS_TF;
-	do {
-		how = kvm_enter(ctx);
-		if (likely(how == KVM_ENTER_SYSCALL)) {
-			ctx->trap.kind = TRAP_SYSCALL;
-			ctx->syscall_rip = ctx->regs.rip;
-			break;
-		}
-	} while (!decode_trap(c, ctx, mm, how));
-	if (unlikely(ctx->single_step) && !own_tf)
-		ctx->regs.eflags &= ~EFLAGS_TF;
-}
 
 static void kvm_kick(u32 cpu)
 {
@@ -196,6 +88,7 @@ static struct platform_ops kvm_ops = {
 	.as_flush = kvm_as_flush,
 	.enter_user = kvm_enter_user,
 	.fpu_save = kvm_fpu_save,
+	.bases_save = kvm_bases_save,
 	.fpu_reload = kvm_fpu_reload,
 	.fpu_init = kvm_fpu_init,
 	.switch_out = kvm_switch_out,

@@ -59,6 +59,7 @@ void kvm_fpu_save(struct user_ctx *ctx)
 
 	if (!ctx->fpu_in_cpu || c->fpu_owner != ctx)
 		return;
+	kvm_unready(c);
 	state_to_memory(c, ctx->fpu);
 	ctx->fpu_in_cpu = false;
 }
@@ -67,6 +68,7 @@ void kvm_fpu_reload(struct user_ctx *ctx)
 {
 	struct kvm_pcpu *c = this_pcpu();
 
+	kvm_bases_save(ctx);
 	if (c->fpu_owner == ctx)
 		c->fpu_owner = NULL;
 	ctx->fpu_in_cpu = false;
@@ -87,4 +89,5 @@ void kvm_fpu_init(void *fpu)
 void kvm_switch_out(struct user_ctx *ctx)
 {
 	kvm_fpu_save(ctx);
+	kvm_bases_save(ctx);
 }

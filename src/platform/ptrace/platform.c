@@ -56,6 +56,12 @@ static void pt_idle(u32 cpu, u64 deadline_ns)
 	atomic_store(&v->kicked, 0);
 }
 
+/* Every trap brings all registers. */
+static void pt_bases_save(struct user_ctx *ctx)
+{
+	(void)ctx;
+}
+
 static struct platform_ops ptrace_ops = {
 	.name = "ptrace",
 	.fault_around = 64,
@@ -68,6 +74,7 @@ static struct platform_ops ptrace_ops = {
 	.as_flush = pt_as_flush,
 	.enter_user = pt_enter_user,
 	.fpu_save = pt_fpu_save,
+	.bases_save = pt_bases_save,
 	.fpu_reload = pt_fpu_reload,
 	.fpu_init = pt_fpu_init,
 	.switch_out = pt_switch_out,

@@ -226,6 +226,7 @@ SYSCALL2(arch_prctl, s32, op, u64, addr)
 {
 	struct user_ctx *ctx = &current->ctx;
 
+	platform->bases_save(ctx);
 	switch (op) {
 	case ARCH_SET_FS:
 	case ARCH_SET_GS:
