@@ -1,6 +1,6 @@
 /*
  * Walking ahead: a path whose directories are not cached is walked in one request, and what comes back waits at the directory
- * until the VFS looks the names up one by one. In read-only trees.
+ * until the VFS looks the names up one by one; not for long in a tree that others may change.
  */
 #include <linux/limits.h>
 
@@ -13,6 +13,7 @@ struct ahead {
 	struct ahead *next; /* the name below this one */
 	struct gofer_walked walked;
 	bool missing; /* there is no such file */
+	u64 walked_ns;
 	u32 len;
 	char name[];
 };
@@ -53,6 +54,7 @@ static struct ahead *new_ahead(const char *name, u32 len, const struct gofer_wal
 	if (!a)
 		return NULL;
 	a->len = len;
+	a->walked_ns = clock_mono_ns();
 	memcpy(a->name, name, len);
 	if (w)
 		a->walked = *w;
@@ -100,7 +102,7 @@ void gofer_prefetch(struct inode *dir, const char *path)
 {
 	struct gnode *g = gnode_of(dir);
 	const char *p = path, *name;
-	u32 n = 0, len;
+	u32 n = 0, len, changes = g->changes;
 	struct ahead *old;
 	struct rpc r;
 	u64 node;
@@ -119,8 +121,9 @@ void gofer_prefetch(struct inode *dir, const char *path)
 		struct ahead *chain = chain_of(&r, path);
 
 		mutex_lock(&dir->lock);
-		old = g->ahead;
-		g->ahead = chain;
+		old = g->changes == changes ? g->ahead : chain; /* a change made since then may not be in it */
+		if (old != chain)
+			g->ahead = chain;
 		mutex_unlock(&dir->lock);
 		gofer_ahead_free(old);
 	}
@@ -135,6 +138,11 @@ bool gofer_take_ahead(struct inode *dir, struct dentry *d, int *err)
 
 	if (!a || a->len != d->name_len || memcmp(a->name, d->name, a->len))
 		return false;
+	if (!gsuper_of(dir)->readonly && clock_mono_ns() - a->walked_ns >= gofer_fresh_ns(dir)) {
+		g->ahead = NULL;
+		gofer_ahead_free(a);
+		return false;
+	}
 	if (!a->missing) {
 		i = gofer_new_inode(dir->sb, a->walked.node, &a->walked.attr, dir, d->name, d->name_len);
 		if (!i) {

@@ -251,6 +251,8 @@ static void dir_changed(struct inode *dir, int subdirs)
 		dir->nlink += (u32)subdirs;
 	dir->mtime = dir->ctime = current_time();
 	gnode_of(dir)->changes++;
+	gofer_ahead_free(gnode_of(dir)->ahead); /* walked before this */
+	gnode_of(dir)->ahead = NULL;
 }
 
 /* A request about `name` in dir that answers with a new node, and perhaps a descriptor. */
@@ -415,7 +417,7 @@ static int gofer_dir_fsync(struct file *f, bool data_only) { return gofer_sync_n
 	.link = gofer_link, .unlink = gofer_unlink, .rmdir = gofer_rmdir, .rename = gofer_rename, .setattr = gofer_setattr, \
 	.getxattr = gofer_getxattr, .setxattr = gofer_setxattr, .listxattr = gofer_listxattr, .removexattr = gofer_removexattr
 const struct inode_ops gofer_dir_iops = { DIR_OPS, .prefetch = gofer_prefetch };
-const struct inode_ops gofer_rw_dir_iops = { DIR_OPS, .revalidate = gofer_revalidate, .getattr = gofer_getattr };
+const struct inode_ops gofer_rw_dir_iops = { DIR_OPS, .prefetch = gofer_prefetch, .revalidate = gofer_revalidate, .getattr = gofer_getattr };
 const struct file_ops gofer_dir_fops = {
 	.release = gofer_dir_release, .iterate = gofer_iterate, .llseek = gofer_dir_llseek, .fsync = gofer_dir_fsync,
 };

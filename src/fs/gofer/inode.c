@@ -173,7 +173,12 @@ int gofer_node(struct inode *i, u64 *node)
 
 /* ---- trees that others change ---- */
 
-#define FRESH_NS (5 * NSEC_PER_MSEC) /* what was asked for so recently holds */
+/* What was asked for so recently holds. The root of a container (the one tree that is number 0 and may be written) is changed from outside
+ * by tools for people, if at all; another directory of the host may be where programs meet. */
+u64 gofer_fresh_ns(const struct inode *i)
+{
+	return gsuper_of(i)->tree ? 5 * NSEC_PER_MSEC : NSEC_PER_SEC;
+}
 
 /* Ours is newer: dirty, or on its way, or written since the host was asked. i->lock held, so nobody writes now. */
 static bool is_ahead(const struct inode *i, u32 changes)
@@ -211,7 +216,7 @@ bool gofer_revalidate(struct dentry *d)
 	if (!i)
 		return false; /* another may have made it */
 	g = gnode_of(i);
-	if (!g->parent || clock_mono_ns() - g->checked_ns < FRESH_NS)
+	if (!g->parent || clock_mono_ns() - g->checked_ns < gofer_fresh_ns(i))
 		return true;
 	changes = g->changes;
 	if (gofer_node(d->parent->inode, &parent) || gofer_walk_one(parent, d->name, d->name_len, &w))
@@ -232,7 +237,7 @@ int gofer_getattr(struct inode *i, struct kstat *st)
 	u64 node;
 	int err;
 
-	if (clock_mono_ns() - g->checked_ns >= FRESH_NS) {
+	if (clock_mono_ns() - g->checked_ns >= gofer_fresh_ns(i)) {
 		err = gofer_node(i, &node);
 		if (!err)
 			err = rpc_begin(&r, GOFER_GETATTR, node, 0);

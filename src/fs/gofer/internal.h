@@ -76,6 +76,7 @@ extern const struct super_ops gofer_super_ops;
 void gofer_refresh(struct inode *i, const struct gofer_attr *a, u32 changes);
 /* To stable storage on the host: a directory, or (whole) the file system it is in. Nothing to do in read-only trees. */
 int gofer_sync_node(struct inode *i, bool whole);
+u64 gofer_fresh_ns(const struct inode *i); /* how long what the host said of it is taken to hold */
 bool gofer_revalidate(struct dentry *d);
 int gofer_getattr(struct inode *i, struct kstat *st);
 
