@@ -7,13 +7,14 @@
 #include "sentry/kernel/timer.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/select.h"
+#include "sentry/vfs/transfer.h"
 
 #define OPTMEM_MAX 20480u
 #define UIO_FAST 8
 
 static u32 file_msg_flags(const struct file *f, u32 flags)
 {
-	return f->flags & O_NONBLOCK ? flags | MSG_DONTWAIT : flags;
+	return file_nonblock(f) ? flags | MSG_DONTWAIT : flags;
 }
 
 /* ---- one message ---- */
@@ -125,7 +126,7 @@ static int umsg_import_send(struct umsg *u, u64 umsg)
 	return copy_from_user(u->ctl, u->h.control, u->h.controllen);
 }
 
-static long do_sendmsg(struct sock *sk, struct file *f, u64 umsg, u32 flags)
+long sock_sendmsg_user(struct sock *sk, struct file *f, u64 umsg, u32 flags)
 {
 	struct umsg u;
 	long ret;
@@ -157,7 +158,7 @@ static int umsg_export(struct umsg *u, u64 umsg, u32 flags)
 	return 0;
 }
 
-static long do_recvmsg(struct sock *sk, struct file *f, u64 umsg, u32 flags)
+long sock_recvmsg_user(struct sock *sk, struct file *f, u64 umsg, u32 flags)
 {
 	struct umsg u;
 	long ret;
@@ -185,7 +186,7 @@ SYSCALL3(sendmsg, s32, fd, u64, umsg, u32, flags)
 
 	if (IS_ERR(sk))
 		return PTR_ERR(sk);
-	ret = do_sendmsg(sk, f, umsg, flags);
+	ret = sock_sendmsg_user(sk, f, umsg, flags);
 	file_put(f);
 	return ret;
 }
@@ -198,7 +199,7 @@ SYSCALL3(recvmsg, s32, fd, u64, umsg, u32, flags)
 
 	if (IS_ERR(sk))
 		return PTR_ERR(sk);
-	ret = do_recvmsg(sk, f, umsg, flags);
+	ret = sock_recvmsg_user(sk, f, umsg, flags);
 	file_put(f);
 	return ret;
 }
@@ -218,7 +219,7 @@ SYSCALL4(sendmmsg, s32, fd, u64, umsgs, u32, n, u32, flags)
 	for (done = 0; done < n; done++) {
 		u64 um = umsgs + done * sizeof(struct mmsghdr);
 
-		ret = do_sendmsg(sk, f, um, flags);
+		ret = sock_sendmsg_user(sk, f, um, flags);
 		if (ret < 0)
 			break;
 		if (put_user((u32)ret, um + offsetof(struct mmsghdr, len))) {
@@ -238,7 +239,7 @@ static long recv_many(struct sock *sk, struct file *f, u64 umsgs, u32 n, u32 fla
 	while (done < n) {
 		u64 um = umsgs + done * sizeof(struct mmsghdr);
 
-		ret = do_recvmsg(sk, f, um, flags & ~MSG_WAITFORONE);
+		ret = sock_recvmsg_user(sk, f, um, flags & ~MSG_WAITFORONE);
 		if (ret < 0)
 			break;
 		if (put_user((u32)ret, um + offsetof(struct mmsghdr, len))) {

@@ -159,6 +159,10 @@ struct sock *sock_from_fd(s32 fd, struct file **f);
 /* A file for a sock; consumes the reference, on error too. */
 struct file *sock_make_file(struct sock *sk, u32 flags);
 extern const struct file_ops socket_fops;
+/* Bodies of accept(2), sendmsg(2), recvmsg(2) on a file: used by io_uring. */
+struct file *sock_accept_file(struct file *f, u64 uaddr, u64 ulenp, u32 flags, bool nonblock);
+long sock_sendmsg_user(struct sock *sk, struct file *f, u64 umsg, u32 flags);
+long sock_recvmsg_user(struct sock *sk, struct file *f, u64 umsg, u32 flags);
 /* Addresses in and out of user memory; addr_to_user writes min(*ulenp, klen) bytes and the true length. */
 int addr_from_user(struct sockaddr_k *a, u64 uaddr, s32 len);
 int addr_to_user(const struct sockaddr_k *a, u32 klen, u64 uaddr, u64 ulenp);

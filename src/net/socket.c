@@ -17,6 +17,7 @@
 #include "sentry/kernel/timer.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/fasync.h"
+#include "sentry/vfs/transfer.h"
 
 static const struct net_family *families[AF_MAX];
 
@@ -197,7 +198,7 @@ struct sock *sock_accept_wait(struct sock *sk, bool nonblock)
 static long sock_fop_read(struct file *f, struct iov_iter *to, u64 *pos)
 {
 	struct sock *sk = f->priv;
-	struct msg m = { .it = *to, .flags = f->flags & O_NONBLOCK ? MSG_DONTWAIT : 0 };
+	struct msg m = { .it = *to, .flags = file_nonblock(f) ? MSG_DONTWAIT : 0 };
 	long n;
 
 	if (!to->count)
@@ -210,7 +211,7 @@ static long sock_fop_read(struct file *f, struct iov_iter *to, u64 *pos)
 static long sock_fop_write(struct file *f, struct iov_iter *from, u64 *pos)
 {
 	struct sock *sk = f->priv;
-	struct msg m = { .it = *from, .flags = f->flags & O_NONBLOCK ? MSG_DONTWAIT : 0 };
+	struct msg m = { .it = *from, .flags = file_nonblock(f) ? MSG_DONTWAIT : 0 };
 	long n;
 
 	if (sk->type == SOCK_SEQPACKET)
@@ -476,10 +477,20 @@ static struct file *accepted_file(struct sock *sk, u64 uaddr, u64 ulenp, u32 fla
 	return ERR_PTR(err);
 }
 
+struct file *sock_accept_file(struct file *f, u64 uaddr, u64 ulenp, u32 flags, bool nonblock)
+{
+	struct sock *sk = f->priv, *child;
+
+	if (f->fop != &socket_fops)
+		return ERR_PTR(-ENOTSOCK);
+	child = sk->ops->accept ? sk->ops->accept(sk, nonblock) : ERR_PTR(-EOPNOTSUPP);
+	return IS_ERR(child) ? (void *)child : accepted_file(child, uaddr, ulenp, flags);
+}
+
 static long do_accept(s32 fd, u64 uaddr, u64 ulenp, u32 flags)
 {
-	struct sock *sk, *child;
 	struct file *f, *nf;
+	struct sock *sk;
 	s32 nfd;
 
 	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
@@ -490,8 +501,7 @@ static long do_accept(s32 fd, u64 uaddr, u64 ulenp, u32 flags)
 	nfd = fd_reserve(flags & O_CLOEXEC, 0);
 	if (nfd < 0)
 		goto out;
-	child = sk->ops->accept ? sk->ops->accept(sk, f->flags & O_NONBLOCK) : ERR_PTR(-EOPNOTSUPP);
-	nf = IS_ERR(child) ? (void *)child : accepted_file(child, uaddr, ulenp, flags);
+	nf = sock_accept_file(f, uaddr, ulenp, flags, f->flags & O_NONBLOCK);
 	if (IS_ERR(nf)) {
 		fd_unreserve(nfd);
 		nfd = PTR_ERR(nf);

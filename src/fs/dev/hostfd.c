@@ -16,6 +16,7 @@
 #include "sentry/kernel/events.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/vfs/transfer.h"
 
 /* One host descriptor. Open files hold it, the terminal on it, and a poll that is under way. */
 struct hostfd {
@@ -103,7 +104,7 @@ static long hostfd_read(struct file *file, struct iov_iter *to, u64 *pos)
 	if (!to->count)
 		return 0;
 	mutex_lock(&h->io_lock[0]);
-	if (file->flags & O_NONBLOCK && !h->seekable) {
+	if (file_nonblock(file) && !h->seekable) {
 		n = try_now(h, false, h->bounce, MIN(to->count, BOUNCE), ~0ull);
 		if (n > 0 && copy_to_iter(h->bounce, (size_t)n, to) != (size_t)n)
 			n = -EFAULT;
@@ -139,9 +140,9 @@ static long hostfd_write(struct file *file, struct iov_iter *from, u64 *pos)
 			break;
 		}
 		while (off < want) {
-			u64 at = file->flags & O_APPEND ? ~0ull : host_position(h, *pos);
+			u64 at = file_appends(file) ? ~0ull : host_position(h, *pos);
 
-			n = file->flags & O_NONBLOCK && !h->seekable ? try_now(h, true, buf + off, want - off, at)
+			n = file_nonblock(file) && !h->seekable ? try_now(h, true, buf + off, want - off, at)
 								     : host_pwrite(h->handle, buf + off, want - off, at, true);
 			if (n <= 0)
 				goto out;

@@ -7,6 +7,7 @@
 #include "fs/dev/tty.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/vfs/transfer.h"
 
 #define L(tty, f) ((tty)->termios.c_lflag & (f))
 #define I(tty, f) ((tty)->termios.c_iflag & (f))
@@ -398,7 +399,7 @@ static long wait_input(struct tty *tty, struct file *file, u64 deadline)
 {
 	if (may_read(tty))
 		return 0;
-	if (file->flags & O_NONBLOCK)
+	if (file_nonblock(file))
 		return -EAGAIN;
 	return wait_event_interruptible_until(tty->read_wait, may_read(tty), deadline);
 }

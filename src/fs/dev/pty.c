@@ -11,6 +11,7 @@
 #include "fs/dev/tty.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
+#include "sentry/vfs/transfer.h"
 
 #define PTY_MAX 1024u
 #define PTS_MAJOR 136
@@ -125,7 +126,7 @@ static long ptmx_read(struct file *file, struct iov_iter *to, u64 *pos)
 	u8 chunk[256];
 
 	while (!master_may_read(tty)) {
-		long err = file->flags & O_NONBLOCK ? -EAGAIN : wait_event_interruptible(tty->master_wait, master_may_read(tty));
+		long err = file_nonblock(file) ? -EAGAIN : wait_event_interruptible(tty->master_wait, master_may_read(tty));
 
 		if (err)
 			return err;
@@ -180,7 +181,7 @@ static long ptmx_write(struct file *file, struct iov_iter *from, u64 *pos)
 			int sig = 0;
 
 			if (!input_has_room(tty)) {
-				long err = file->flags & O_NONBLOCK ? -EAGAIN
+				long err = file_nonblock(file) ? -EAGAIN
 					  : wait_event_interruptible(tty->master_wait, input_has_room(tty));
 
 				if (err)
@@ -345,7 +346,7 @@ static long pts_write(struct file *file, struct iov_iter *from, u64 *pos)
 			size_t k;
 
 			if (!slave_may_write(tty)) {
-				long err = file->flags & O_NONBLOCK ? -EAGAIN
+				long err = file_nonblock(file) ? -EAGAIN
 					  : wait_event_interruptible(tty->write_wait, slave_may_write(tty));
 
 				if (err)

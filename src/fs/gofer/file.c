@@ -9,6 +9,7 @@
 #include "base/string.h"
 #include "fs/gofer/internal.h"
 #include "sentry/mm/pagecache.h"
+#include "sentry/vfs/transfer.h"
 
 #define HANDLES_MAX 2048u
 
@@ -306,7 +307,7 @@ static long gofer_write(struct file *f, struct iov_iter *from, u64 *pos)
 	if (gsuper_of(i)->readonly)
 		return -EROFS;
 	mutex_lock(&i->lock);
-	if (f->flags & O_APPEND)
+	if (file_appends(f))
 		*pos = i->size;
 	part = *from;
 	n = mapping_write(i->mapping, *pos, &part);

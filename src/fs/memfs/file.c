@@ -7,6 +7,7 @@
 #include "base/string.h"
 #include "fs/memfs/internal.h"
 #include "sentry/mm/shmem.h"
+#include "sentry/vfs/transfer.h"
 
 /* inode->lock held: attributes; the size is changed by the caller. */
 static void apply(struct inode *i, const struct iattr *a)
@@ -96,7 +97,7 @@ static long mem_write(struct file *f, struct iov_iter *from, u64 *pos)
 	long ret;
 
 	if (!err)
-		err = limit(f->inode, from, f->flags & O_APPEND ? f->inode->size : *pos);
+		err = limit(f->inode, from, file_appends(f) ? f->inode->size : *pos);
 	if (err)
 		return err;
 	ret = shmem_write(f, from, pos);

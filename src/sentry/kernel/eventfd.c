@@ -9,6 +9,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
+#include "sentry/vfs/transfer.h"
 
 #define EFD_SEM 1u
 #define COUNT_MAX (~0ull - 1)
@@ -56,7 +57,7 @@ static long eventfd_read(struct file *f, struct iov_iter *to, u64 *pos)
 		return -EINVAL;
 	got = take(e);
 	if (!got) {
-		if (f->flags & O_NONBLOCK)
+		if (file_nonblock(f))
 			return -EAGAIN;
 		err = wait_event_interruptible(e->wait, (got = take(e)) != 0);
 		if (err)
@@ -79,7 +80,7 @@ static long eventfd_write(struct file *f, struct iov_iter *from, u64 *pos)
 	if (n == ~0ull)
 		return -EINVAL;
 	if (!add(e, n)) {
-		if (f->flags & O_NONBLOCK)
+		if (file_nonblock(f))
 			return -EAGAIN;
 		err = wait_event_interruptible(e->wait, add(e, n));
 		if (err)

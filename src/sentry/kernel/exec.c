@@ -29,6 +29,7 @@
 #include "sentry/sys/syscall.h"
 #include "sentry/trace/trace.h"
 #include "sentry/vfs/vfs.h"
+#include "sentry/uring/io_uring.h"
 
 #define USER_CS 0x33
 #define USER_DS 0x2b
@@ -493,8 +494,10 @@ static long do_exec(struct binprm *b)
 	s32 old_tid = task_tid(t);
 	long err;
 
-	if ((err = load(b)) || (err = new_creds(b)) || (err = load_elf(b)) || (err = become_only_thread(t)) ||
-	    (err = unshare_parts(t)))
+	if ((err = load(b)) || (err = new_creds(b)) || (err = load_elf(b)))
+		return err;
+	uring_task_exit();
+	if ((err = become_only_thread(t)) || (err = unshare_parts(t)))
 		return err;
 	change_over(t, b, old_tid);
 	return 0;

@@ -19,6 +19,7 @@
 #include "sentry/mm/pagecache.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/trace/trace.h"
+#include "sentry/uring/io_uring.h"
 #include "sentry/vfs/vfs.h"
 
 long sys_sync(const struct sysargs *args);
@@ -322,6 +323,7 @@ void do_exit(s32 code)
 	t->exit_code = code;
 	if (is_init && READ_ONCE(t->proc->nthreads) == 1) /* the usual way: nothing needs to be taken down */
 		exit_sandbox(t->proc);
+	uring_task_exit();
 	exit_mm(t);
 	ptrace_exit_tracer(t);
 	sem_exit(t);

@@ -14,6 +14,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
+#include "sentry/vfs/transfer.h"
 
 struct signalfd {
 	sigset64 mask; /* signals to take */
@@ -170,7 +171,7 @@ static long read_first(struct file *f, struct signalfd *sfd, siginfo_t_k *info)
 	int sig = dequeue_signal_mask(current, sfd->mask, info);
 	long err;
 
-	if (sig || (f->flags & O_NONBLOCK))
+	if (sig || file_nonblock(f))
 		return sig ? 0 : -EAGAIN;
 	link_to_current(sfd);
 	err = wait_event_interruptible(sfd->wait, readable(sfd) && (sig = dequeue_signal_mask(current, sfd->mask, info)));

@@ -232,6 +232,8 @@ struct task {
 	struct key *thread_keyring; /* keys_lock */
 	struct sem_undo_list *sem_undo; /* ipc_sem.c */
 	s32 ioprio;
+	u32 rwf; /* RWF_NOWAIT, RWF_APPEND: of the transfer under way */
+	_Atomic u32 uring_reqs; /* io_uring: requests of its own that have not ended */
 	u32 mempolicy; /* set_mempolicy(2) */
 	u64 mempolicy_nodes;
 	bool sched_reset_on_fork;

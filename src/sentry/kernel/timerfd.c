@@ -12,6 +12,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
+#include "sentry/vfs/transfer.h"
 
 struct timerfd {
 	struct waitq wait;
@@ -75,7 +76,7 @@ static long timerfd_read(struct file *f, struct iov_iter *to, u64 *pos)
 		return -EINVAL;
 	ticks = take_ticks(t);
 	if (!ticks) {
-		if (f->flags & O_NONBLOCK)
+		if (file_nonblock(f))
 			return -EAGAIN;
 		err = wait_event_interruptible(t->wait, (ticks = take_ticks(t)) != 0);
 		if (err)

@@ -10,7 +10,7 @@
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
 
-static long advise(struct file *file, u64 off, s64 len, s32 advice)
+long file_fadvise(struct file *file, u64 off, s64 len, s32 advice)
 {
 	struct mapping *m = file->inode->mapping;
 	u64 end = len ? off + (u64)len : ~0ull, first = off >> PAGE_SHIFT, last;
@@ -48,7 +48,7 @@ SYSCALL4(fadvise64, s32, fd, u64, off, s64, len, s32, advice)
 
 	if (!file)
 		return -EBADF;
-	ret = advise(file, off, len, advice);
+	ret = file_fadvise(file, off, len, advice);
 	file_put(file);
 	return ret;
 }

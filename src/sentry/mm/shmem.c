@@ -13,6 +13,7 @@
 #include "sentry/mm/internal.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
+#include "sentry/vfs/transfer.h"
 
 #define SEALS_ALL (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 
@@ -56,7 +57,7 @@ long shmem_write(struct file *file, struct iov_iter *from, u64 *pos)
 	u32 seals;
 
 	mutex_lock(&inode->lock);
-	if (atomic_load(&file->flags) & O_APPEND)
+	if (file_appends(file))
 		*pos = inode->size;
 	seals = seals_of(inode);
 	part = *from;

@@ -17,6 +17,7 @@
 #include "sentry/mm/pagetable.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/vfs.h"
+#include "sentry/vfs/transfer.h"
 
 #define FEATURES                                                                        \
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_SIGBUS | UFFD_FEATURE_THREAD_ID | \
@@ -165,7 +166,7 @@ static long uffd_read(struct file *file, struct iov_iter *to, u64 *pos)
 		}
 		if (done)
 			return done;
-		if (atomic_load(&file->flags) & O_NONBLOCK)
+		if (file_nonblock(file))
 			return -EAGAIN;
 		err = wait_event_interruptible(ctx->readers, !list_empty(&ctx->unread));
 		if (err)
@@ -179,7 +180,7 @@ static u32 uffd_poll(struct file *file, struct poll_table *pt)
 	struct uffd_ctx *ctx = file->priv;
 
 	poll_wait(file, &ctx->readers, pt);
-	if (!ctx->ready || !(atomic_load(&file->flags) & O_NONBLOCK))
+	if (!ctx->ready || !file_nonblock(file))
 		return EPOLLERR;
 	return list_empty(&ctx->unread) ? 0 : EPOLLIN;
 }

@@ -260,13 +260,10 @@ SYSCALL2(ftruncate, s32, fd, s64, size)
 	return err;
 }
 
-SYSCALL4(fallocate, s32, fd, u32, mode, s64, off, s64, len)
+int file_fallocate(struct file *f, u32 mode, s64 off, s64 len)
 {
-	struct file *f = fget(fd);
 	int err = 0;
 
-	if (!f)
-		return -EBADF;
 	if (off < 0 || len <= 0)
 		err = -EINVAL;
 	else if (mode & ~(u32)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_COLLAPSE_RANGE |
@@ -288,6 +285,17 @@ SYSCALL4(fallocate, s32, fd, u32, mode, s64, off, s64, len)
 		err = -EFBIG;
 	if (!err)
 		err = f->fop->fallocate ? f->fop->fallocate(f, mode, (u64)off, (u64)len) : -EOPNOTSUPP;
+	return err;
+}
+
+SYSCALL4(fallocate, s32, fd, u32, mode, s64, off, s64, len)
+{
+	struct file *f = fget(fd);
+	int err;
+
+	if (!f)
+		return -EBADF;
+	err = file_fallocate(f, mode, off, len);
 	file_put(f);
 	return err;
 }

@@ -241,6 +241,18 @@ SYSCALL0(sync)
 	return 0;
 }
 
+long file_sync_range(struct file *f, s64 off, s64 len, u32 flags)
+{
+	long ret;
+
+	if (flags & ~7u || off < 0 || len < 0)
+		return -EINVAL;
+	ret = S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode) || S_ISBLK(f->inode->mode) || S_ISLNK(f->inode->mode) ? 0 : -ESPIPE;
+	if (!ret && f->fop->fsync)
+		ret = f->fop->fsync(f, true);
+	return ret;
+}
+
 SYSCALL4(sync_file_range, s32, fd, s64, off, s64, len, u32, flags)
 {
 	struct file *f;
@@ -251,9 +263,7 @@ SYSCALL4(sync_file_range, s32, fd, s64, off, s64, len, u32, flags)
 	f = fget(fd);
 	if (!f)
 		return -EBADF;
-	ret = S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode) || S_ISBLK(f->inode->mode) || S_ISLNK(f->inode->mode) ? 0 : -ESPIPE;
-	if (!ret && f->fop->fsync)
-		ret = f->fop->fsync(f, true);
+	ret = file_sync_range(f, off, len, flags);
 	file_put(f);
 	return ret;
 }

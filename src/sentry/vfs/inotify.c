@@ -12,6 +12,7 @@
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
+#include "sentry/vfs/transfer.h"
 
 #define MAX_QUEUED 16384u
 #define MAX_WATCHES 1048576u
@@ -297,7 +298,7 @@ static long inotify_read(struct file *f, struct iov_iter *to, u64 *pos)
 		}
 		if (done || too_small)
 			return done ? done : -EINVAL;
-		if (f->flags & O_NONBLOCK)
+		if (file_nonblock(f))
 			return -EAGAIN;
 		if (wait_event_interruptible(g->wait, READ_ONCE(g->nevents)))
 			return -ERESTARTSYS;

@@ -13,6 +13,7 @@
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/pipe_internal.h"
+#include "sentry/vfs/transfer.h"
 
 u32 pipe_max_size = PIPE_MAX_SIZE_DEFAULT;
 
@@ -258,12 +259,12 @@ long pipe_write_from(struct pipe *p, struct iov_iter *from, bool nonblock, bool 
 
 static long pipe_fop_read(struct file *f, struct iov_iter *to, u64 *pos)
 {
-	return pipe_read_to(f->priv, to, f->flags & O_NONBLOCK);
+	return pipe_read_to(f->priv, to, file_nonblock(f));
 }
 
 static long pipe_fop_write(struct file *f, struct iov_iter *from, u64 *pos)
 {
-	return pipe_write_from(f->priv, from, f->flags & O_NONBLOCK, f->flags & O_DIRECT);
+	return pipe_write_from(f->priv, from, file_nonblock(f), f->flags & O_DIRECT);
 }
 
 static u32 pipe_poll(struct file *f, struct poll_table *pt)

@@ -2,6 +2,8 @@
 #ifndef SENTRY_POLL_WQUEUES_H
 #define SENTRY_POLL_WQUEUES_H
 
+#include <linux/eventpoll.h>
+
 #include "sentry/kernel/wait.h"
 #include "sentry/vfs/vfs.h"
 

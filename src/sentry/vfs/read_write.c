@@ -9,6 +9,7 @@
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
+#include "sentry/vfs/transfer.h"
 
 long vfs_read(struct file *f, struct iov_iter *it, u64 *pos)
 {
@@ -58,7 +59,7 @@ long vfs_write(struct file *f, struct iov_iter *it, u64 *pos)
 		return -EBADF;
 	if (!f->fop || !f->fop->write)
 		return -EINVAL;
-	err = check_size_limit(f, it, f->flags & O_APPEND ? f->inode->size : *pos);
+	err = check_size_limit(f, it, file_appends(f) ? f->inode->size : *pos);
 	if (err)
 		return err;
 	if (unlikely(f->inode->mode & (S_ISUID | S_ISGID)))
@@ -188,25 +189,52 @@ SYSCALL4(pwritev, s32, fd, u64, uvec, u64, nr, s64, pos)
 	return pos < 0 ? -EINVAL : rw_vector(fd, uvec, nr, pos, true, true);
 }
 
-static long rw_vector2(s32 fd, u64 uvec, u64 nr, s64 pos, u32 flags, bool write)
+long vfs_rw(struct file *f, struct iov_iter *it, s64 pos, u32 flags, bool write)
 {
-	struct file *f;
+	u32 before = current->rwf;
 	long ret;
 
-	if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | (write ? 0 : RWF_NOWAIT)))
+	if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
 		return -EOPNOTSUPP;
-	if (pos < -1)
-		return -EINVAL;
-	if (!write || !(flags & (RWF_DSYNC | RWF_SYNC)))
-		return rw_vector(fd, uvec, nr, pos, pos != -1, write);
-	f = fget(fd);
-	if (!f)
-		return -EBADF;
-	ret = rw_vector(fd, uvec, nr, pos, pos != -1, write);
-	if (ret > 0 && f->fop->fsync) {
+	/* A write into the page cache may always wait; a read of it is taken not to. */
+	if (flags & RWF_NOWAIT && write && !f->fop->poll)
+		return -EOPNOTSUPP;
+	current->rwf = flags & (RWF_NOWAIT | (write ? RWF_APPEND : 0));
+	if (pos != -1)
+		ret = rw_at(f, it, pos, write);
+	else
+		ret = at_position((struct fd){ f, true }, it, write);
+	current->rwf = before;
+	if (ret > 0 && write && flags & (RWF_DSYNC | RWF_SYNC) && f->fop->fsync) {
 		long synced = f->fop->fsync(f, !(flags & RWF_SYNC));
 
 		ret = synced ? synced : ret;
+	}
+	return ret;
+}
+
+static long rw_vector2(s32 fd, u64 uvec, u64 nr, s64 pos, u32 flags, bool write)
+{
+	struct iovec_k fast[8], *storage;
+	struct iov_iter it;
+	struct file *f;
+	long ret = 0;
+
+	if (pos < -1)
+		return -EINVAL;
+	f = fget(fd);
+	if (!f)
+		return -EBADF;
+	if (!(f->mode & (write ? FMODE_WRITE : FMODE_READ)))
+		ret = -EBADF;
+	else if (nr > IOV_MAX_K)
+		ret = -EINVAL;
+	else
+		ret = iov_iter_import(&it, uvec, (u32)nr, fast, &storage);
+	if (!ret) {
+		ret = vfs_rw(f, &it, pos, flags, write);
+		if (storage != fast)
+			kfree(storage);
 	}
 	file_put(f);
 	return ret;

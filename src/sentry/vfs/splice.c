@@ -250,7 +250,7 @@ static long write_fragment(void *ctx, struct page *page, u32 off, u32 len)
 	return vfs_write(s->file, &it, s->pos);
 }
 
-static long do_splice(struct file *in, u64 uin, struct file *out, u64 uout, u64 n, u32 flags)
+long splice_files(struct file *in, u64 *in_off, struct file *out, u64 *out_off, u64 n, u32 flags)
 {
 	struct pipe *from = file_pipe(in), *to = file_pipe(out);
 	bool nonblock = flags & SPLICE_F_NONBLOCK;
@@ -259,26 +259,56 @@ static long do_splice(struct file *in, u64 uin, struct file *out, u64 uout, u64 
 
 	if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE))
 		return -EBADF;
-	if ((from && uin) || (to && uout))
+	if ((from && in_off) || (to && out_off))
 		return -ESPIPE;
 	if (from && to)
 		return from == to ? -EINVAL : pipe_to_pipe(from, to, n, false, nonblock);
 	if (from) {
-		struct sink sink = { out, &pos };
+		struct sink sink = { out, out_off ? out_off : &pos };
 
 		if (out->flags & O_APPEND)
 			return -EINVAL;
-		ret = load_pos(out, uout, &pos);
-		if (!ret)
-			ret = pipe_splice_out(from, n, nonblock || in->flags & O_NONBLOCK, write_fragment, &sink);
-		return ret > 0 && store_pos(out, uout, pos) ? -EFAULT : ret;
+		if (out_off && (!(out->mode & FMODE_PREAD) || (s64)*out_off < 0))
+			return -EINVAL;
+		pos = out->pos;
+		ret = pipe_splice_out(from, n, nonblock || in->flags & O_NONBLOCK, write_fragment, &sink);
+		if (ret > 0 && !out_off)
+			out->pos = pos;
+		return ret;
 	}
 	if (!to)
 		return -EINVAL;
-	ret = load_pos(in, uin, &pos);
-	if (!ret)
-		ret = file_to_pipe(in, &pos, to, n, nonblock || out->flags & O_NONBLOCK);
-	return ret > 0 && store_pos(in, uin, pos) ? -EFAULT : ret;
+	if (in_off && (!(in->mode & FMODE_PREAD) || (s64)*in_off < 0))
+		return -EINVAL;
+	pos = in->pos;
+	ret = file_to_pipe(in, in_off ? in_off : &pos, to, n, nonblock || out->flags & O_NONBLOCK);
+	if (ret > 0 && !in_off)
+		in->pos = pos;
+	return ret;
+}
+
+static long do_splice(struct file *in, u64 uin, struct file *out, u64 uout, u64 n, u32 flags)
+{
+	u64 in_off, out_off;
+	long ret;
+
+	if ((file_pipe(in) && uin) || (file_pipe(out) && uout))
+		return in->mode & FMODE_READ && out->mode & FMODE_WRITE ? -ESPIPE : -EBADF;
+	if ((uin && get_user(in_off, uin)) || (uout && get_user(out_off, uout)))
+		return -EFAULT;
+	ret = splice_files(in, uin ? &in_off : NULL, out, uout ? &out_off : NULL, n, flags);
+	if (ret > 0 && ((uin && put_user(in_off, uin)) || (uout && put_user(out_off, uout))))
+		return -EFAULT;
+	return ret;
+}
+
+long tee_files(struct file *in, struct file *out, u64 n, u32 flags)
+{
+	struct pipe *from = file_pipe(in), *to = file_pipe(out);
+
+	if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE))
+		return -EBADF;
+	return !from || !to || from == to ? -EINVAL : pipe_to_pipe(from, to, MIN(n, MAX_RW_COUNT), true, flags & SPLICE_F_NONBLOCK);
 }
 
 SYSCALL6(splice, s32, in_fd, u64, uin, s32, out_fd, u64, uout, u64, n, u32, flags)
@@ -304,7 +334,6 @@ SYSCALL6(splice, s32, in_fd, u64, uin, s32, out_fd, u64, uout, u64, n, u32, flag
 SYSCALL4(tee, s32, in_fd, s32, out_fd, u64, n, u32, flags)
 {
 	struct file *in, *out;
-	struct pipe *from, *to;
 	long ret = -EBADF;
 
 	if (flags & ~(u32)(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
@@ -313,12 +342,8 @@ SYSCALL4(tee, s32, in_fd, s32, out_fd, u64, n, u32, flags)
 		return 0;
 	in = fget(in_fd);
 	out = fget(out_fd);
-	if (in && out && in->mode & FMODE_READ && out->mode & FMODE_WRITE) {
-		from = file_pipe(in);
-		to = file_pipe(out);
-		ret = !from || !to || from == to ? -EINVAL
-		      : pipe_to_pipe(from, to, MIN(n, MAX_RW_COUNT), true, flags & SPLICE_F_NONBLOCK);
-	}
+	if (in && out)
+		ret = tee_files(in, out, n, flags);
 	if (in)
 		file_put(in);
 	if (out)

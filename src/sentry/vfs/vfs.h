@@ -305,6 +305,14 @@ long kernel_write(struct file *f, const void *buf, size_t n, u64 pos);
 /* Bodies of read(2)/write(2) on a file with the checks of vfs_read: used by splice, sendfile, io_uring. */
 long vfs_read(struct file *f, struct iov_iter *it, u64 *pos);
 long vfs_write(struct file *f, struct iov_iter *it, u64 *pos);
+/* preadv2(2) and pwritev2(2): pos -1 is the file's own; flags are RWF_*. */
+long vfs_rw(struct file *f, struct iov_iter *it, s64 pos, u32 flags, bool write);
+int file_fallocate(struct file *f, u32 mode, s64 off, s64 len);
+long file_sync_range(struct file *f, s64 off, s64 len, u32 flags);
+long file_fadvise(struct file *f, u64 off, s64 len, s32 advice);
+/* Bodies of splice(2) and tee(2); a position of NULL is the file's own, and a pipe has none. */
+long splice_files(struct file *in, u64 *in_off, struct file *out, u64 *out_off, u64 n, u32 flags);
+long tee_files(struct file *in, struct file *out, u64 n, u32 flags);
 s64 generic_file_llseek(struct file *f, s64 off, int whence);
 
 /* ---- mounts (mount.c) ---- */
