@@ -288,11 +288,32 @@ kvm_probe_code:
 	.popsection
 .endm
 
+/* In between, translations of user memory may be used: guest_as.c. r8: the vCPU's comm page. Changes eax. */
+.macro uaccess_begin slow
+	mov	$KVM_STATE_UACCESS, %eax
+	xchg	%eax, COMM_STATE(%r8)
+	testl	$KVM_KICK_FLUSH, COMM_KICK(%r8)
+	jnz	\slow
+	testl	$KVM_F_SMAP, %gs:PCPU_FLAGS
+	jz	.Lopen\@
+	stac
+.Lopen\@:
+.endm
+.macro uaccess_end
+	testl	$KVM_F_SMAP, %gs:PCPU_FLAGS
+	jz	.Lclosed\@
+	clac
+.Lclosed\@:
+	movl	$KVM_STATE_KERNEL, COMM_STATE(%r8)
+.endm
+
 /* size_t kvm_copy(void *dst, const void *src, size_t n): bytes not copied. */
 	.globl	kvm_copy
 	.hidden	kvm_copy
 	.type	kvm_copy, @function
 kvm_copy:
+	mov	%gs:PCPU_COMM, %r8
+	uaccess_begin .Lflush_copy
 	cmp	$8, %rdx
 	je	3f
 	cmp	$4, %rdx
@@ -303,21 +324,22 @@ kvm_copy:
 1:	rep movsq
 	mov	%edx, %ecx
 2:	rep movsb
-	xor	%eax, %eax
+	mov	%rcx, %rax
+10:	uaccess_end
 	ret
 3:	mov	(%rsi), %rcx
 4:	mov	%rcx, (%rdi)
 	xor	%eax, %eax
-	ret
+	jmp	10b
 5:	mov	(%rsi), %ecx
 6:	mov	%ecx, (%rdi)
 	xor	%eax, %eax
-	ret
+	jmp	10b
 	/* A word may straddle the end of what is mapped: go on by bytes, so that the count is exact. */
 7:	lea	(%rdx,%rcx,8), %rcx
 	jmp	2b
 8:	mov	%rcx, %rax
-	ret
+	jmp	10b
 9:	mov	%rdx, %rcx
 	jmp	2b
 	extable	1b, 7b
@@ -326,6 +348,15 @@ kvm_copy:
 	extable	4b, 9b
 	extable	5b, 9b
 	extable	6b, 9b
+.Lflush_copy:
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	call	kvm_flush_own
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+	jmp	kvm_copy
 	.size	kvm_copy, . - kvm_copy
 
 /* int kvm_cmpxchg32(u32 *addr, u32 old, u32 new, u32 *prev): 0 or -EFAULT. */
@@ -333,15 +364,31 @@ kvm_copy:
 	.hidden	kvm_cmpxchg32
 	.type	kvm_cmpxchg32, @function
 kvm_cmpxchg32:
-	mov	%rcx, %r8
+	mov	%gs:PCPU_COMM, %r8
+	uaccess_begin .Lflush_cmpxchg
 	mov	%esi, %eax
 1:	lock cmpxchg %edx, (%rdi)
-	mov	%eax, (%r8)
+	uaccess_end
+	mov	%eax, (%rcx)
 	xor	%eax, %eax
 	ret
-2:	mov	$-14, %eax
+2:	uaccess_end
+	mov	$-14, %eax
 	ret
 	extable	1b, 2b
+.Lflush_cmpxchg:
+	push	%rdi
+	push	%rsi
+	push	%rdx
+	push	%rcx
+	sub	$8, %rsp
+	call	kvm_flush_own
+	add	$8, %rsp
+	pop	%rcx
+	pop	%rdx
+	pop	%rsi
+	pop	%rdi
+	jmp	kvm_cmpxchg32
 	.size	kvm_cmpxchg32, . - kvm_cmpxchg32
 
 /* int kvm_xrstor(const void *area, u64 mask): 0, or -EFAULT when the area is not a valid one. */

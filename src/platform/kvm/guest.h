@@ -75,6 +75,7 @@ void kvm_as_flush_all(struct kvm_pcpu *c);
 bool kvm_take_kick(struct kvm_pcpu *c);
 
 /* guest_uaccess.c */
+void kvm_flush_own(void);
 size_t kvm_copy_from_user(struct mm *mm, void *dst, u64 src, size_t n);
 size_t kvm_copy_to_user(struct mm *mm, u64 dst, const void *src, size_t n);
 int kvm_cmpxchg_user32(struct mm *mm, u64 addr, u32 old, u32 new, u32 *prev);

@@ -15,6 +15,7 @@
 /* Above this many pages, reloading CR3 is cheaper. */
 #define INVLPG_MAX 32
 #define SPINS_BEFORE_YIELD 200
+#define SPINS_BEFORE_KICK (1000 * SPINS_BEFORE_YIELD)
 
 static void as_put(struct kvm_as *as)
 {
@@ -114,25 +115,34 @@ static bool uses_translations(struct kvm_comm *comm)
 	       (atomic_load(&comm->kick) & KVM_KICK_FLUSH);
 }
 
+static void kick_out(u32 cpu)
+{
+	struct hc_kick req = { .cpu = cpu };
+
+	if (atomic_load(&kvm_comm_of(cpu)->state) == KVM_STATE_USER)
+		hostcall(HC_CPU_KICK, &req, sizeof(req));
+}
+
 static void flush_others(u64 cpus)
 {
 	for (u64 left = cpus; left; left &= left - 1) {
 		u32 cpu = (u32)__builtin_ctzll(left);
-		struct kvm_comm *comm = kvm_comm_of(cpu);
-		struct hc_kick req = { .cpu = cpu };
 
-		atomic_fetch_or(&comm->kick, KVM_KICK_FLUSH);
-		if (atomic_load(&comm->state) == KVM_STATE_USER)
-			hostcall(HC_CPU_KICK, &req, sizeof(req));
+		atomic_fetch_or(&kvm_comm_of(cpu)->kick, KVM_KICK_FLUSH);
+		kick_out(cpu);
 	}
 	for (u64 left = cpus; left; left &= left - 1) {
-		struct kvm_comm *comm = kvm_comm_of((u32)__builtin_ctzll(left));
+		u32 cpu = (u32)__builtin_ctzll(left);
+		struct kvm_comm *comm = kvm_comm_of(cpu);
 
 		for (u32 spins = 1; uses_translations(comm); spins++) {
-			if (spins % SPINS_BEFORE_YIELD)
+			if (spins % SPINS_BEFORE_YIELD) {
 				__builtin_ia32_pause();
-			else
-				hostcall(HC_YIELD, NULL, 0);
+				continue;
+			}
+			if (spins % SPINS_BEFORE_KICK == 0) /* no wait hangs on one kick */
+				kick_out(cpu);
+			hostcall(HC_YIELD, NULL, 0);
 		}
 	}
 }

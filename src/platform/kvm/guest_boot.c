@@ -57,8 +57,8 @@ static void kvm_kick(u32 cpu)
 	struct hc_kick req = { .cpu = cpu };
 	u32 state;
 
-	if (atomic_fetch_or(&comm->kick, KVM_KICK) & KVM_KICK)
-		return; /* whoever set it saw to the rest */
+	/* Also when it was set already: a kick that got lost on the way must not swallow those after it. */
+	atomic_fetch_or(&comm->kick, KVM_KICK);
 	state = atomic_load(&comm->state);
 	if (state == KVM_STATE_USER || state == KVM_STATE_IDLE)
 		hostcall(HC_CPU_KICK, &req, sizeof(req));

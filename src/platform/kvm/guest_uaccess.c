@@ -9,28 +9,14 @@
 #include "sentry/mm/mm.h"
 #include "sentry/mm/pagetable.h"
 
-/* From here to uaccess_end() translations of c->as may be used (see guest_as.c). */
-static void uaccess_begin(struct kvm_pcpu *c)
+/* Someone waits for this vCPU to drop translations before it uses more of them: called from kvm_copy() and kvm_cmpxchg32(). */
+void kvm_flush_own(void)
 {
-	struct kvm_comm *comm = c->comm;
+	struct kvm_pcpu *c = this_pcpu();
 
-	for (;;) {
-		atomic_exchange(&comm->state, KVM_STATE_UACCESS);
-		if (likely(!(atomic_load(&comm->kick) & KVM_KICK_FLUSH)))
-			break;
-		atomic_store(&comm->state, KVM_STATE_KERNEL);
-		atomic_fetch_and(&comm->kick, ~(u32)KVM_KICK_FLUSH);
-		kvm_as_flush_all(c);
-	}
-	if (c->flags & KVM_F_SMAP)
-		__asm__ volatile("stac" : : : "memory");
-}
-
-static void uaccess_end(struct kvm_pcpu *c)
-{
-	if (c->flags & KVM_F_SMAP)
-		__asm__ volatile("clac" : : : "memory");
-	atomic_store_explicit(&c->comm->state, KVM_STATE_KERNEL, memory_order_release);
+	atomic_store(&c->comm->state, KVM_STATE_KERNEL);
+	atomic_fetch_and(&c->comm->kick, ~(u32)KVM_KICK_FLUSH);
+	kvm_as_flush_all(c);
 }
 
 /* Make mm's memory directly accessible; false when it is another task's. */
@@ -88,30 +74,42 @@ static size_t copy_remote(struct mm *mm, u64 addr, void *buf, size_t n, bool wri
 	return n;
 }
 
+/* Loaded in this CPU, and not for the host half to copy. */
+static bool is_direct(const struct mm *mm, u64 addr, size_t n)
+{
+	return likely(this_pcpu()->as == mm->arch.priv) && !prefer_tables(n) && n <= USER_MAX && addr <= USER_MAX - n;
+}
+
+static size_t copy_from_slow(struct mm *mm, void *dst, u64 src, size_t n)
+{
+	size_t in = user_part(src, n);
+
+	if (prefer_tables(in) || !make_direct(this_pcpu(), mm))
+		return n - in + copy_remote(mm, src, dst, in, false);
+	return n - in + kvm_copy(dst, (const void *)src, in);
+}
+
+static size_t copy_to_slow(struct mm *mm, u64 dst, const void *src, size_t n)
+{
+	size_t in = user_part(dst, n);
+
+	if (prefer_tables(in) || !make_direct(this_pcpu(), mm))
+		return n - in + copy_remote(mm, dst, (void *)src, in, true);
+	return n - in + kvm_copy((void *)dst, src, in);
+}
+
 size_t kvm_copy_from_user(struct mm *mm, void *dst, u64 src, size_t n)
 {
-	struct kvm_pcpu *c = this_pcpu();
-	size_t in = user_part(src, n), left;
-
-	if (prefer_tables(in) || unlikely(!make_direct(c, mm)))
-		return n - in + copy_remote(mm, src, dst, in, false);
-	uaccess_begin(c);
-	left = kvm_copy(dst, (const void *)src, in);
-	uaccess_end(c);
-	return n - in + left;
+	if (likely(is_direct(mm, src, n)))
+		return kvm_copy(dst, (const void *)src, n);
+	return copy_from_slow(mm, dst, src, n);
 }
 
 size_t kvm_copy_to_user(struct mm *mm, u64 dst, const void *src, size_t n)
 {
-	struct kvm_pcpu *c = this_pcpu();
-	size_t in = user_part(dst, n), left;
-
-	if (prefer_tables(in) || unlikely(!make_direct(c, mm)))
-		return n - in + copy_remote(mm, dst, (void *)src, in, true);
-	uaccess_begin(c);
-	left = kvm_copy((void *)dst, src, in);
-	uaccess_end(c);
-	return n - in + left;
+	if (likely(is_direct(mm, dst, n)))
+		return kvm_copy((void *)dst, src, n);
+	return copy_to_slow(mm, dst, src, n);
 }
 
 static int cmpxchg_remote(struct mm *mm, u64 addr, u32 old, u32 new, u32 *prev)
@@ -134,15 +132,9 @@ static int cmpxchg_remote(struct mm *mm, u64 addr, u32 old, u32 new, u32 *prev)
 
 int kvm_cmpxchg_user32(struct mm *mm, u64 addr, u32 old, u32 new, u32 *prev)
 {
-	struct kvm_pcpu *c = this_pcpu();
-	int ret;
-
 	if (user_part(addr, 4) != 4 || (addr & 3))
 		return -EFAULT;
-	if (unlikely(!make_direct(c, mm)))
+	if (unlikely(!make_direct(this_pcpu(), mm)))
 		return cmpxchg_remote(mm, addr, old, new, prev);
-	uaccess_begin(c);
-	ret = kvm_cmpxchg32((u32 *)addr, old, new, prev);
-	uaccess_end(c);
-	return ret;
+	return kvm_cmpxchg32((u32 *)addr, old, new, prev);
 }

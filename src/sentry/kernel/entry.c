@@ -145,7 +145,7 @@ static void serve_trap(struct task *t)
 		break;
 	case TRAP_INTERRUPT:
 		events_poll();
-		timers_run();
+		timers_kicked();
 		break;
 	case TRAP_INT80: /* as a Linux without IA32 emulation: the gate does not exist */
 		t->ctx.trap.vector = X86_VEC_GP;

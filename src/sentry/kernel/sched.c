@@ -26,6 +26,7 @@
 #define WAKE_PREEMPT_NS NSEC_PER_MSEC	/* a woken task that is behind by more than this preempts */
 #define HANDOFF_NS (100 * NSEC_PER_USEC) /* "soon" */
 #define HANDOFF_KNOWN 3
+#define YIELDS_BEFORE_KICK 1000
 #define HANDOFF_MAX 6
 
 struct rq rqs[MAX_CPUS];
@@ -539,9 +540,11 @@ void sched_sync_cpus(struct mm *mm)
 
 		if (rq == this_rq() || (mm && READ_ONCE(rq->curr->mm) != mm) || !atomic_load(&rq->in_user))
 			continue;
-		platform->kick(cpu);
-		while (atomic_load(&rq->in_user) && atomic_load(&rq->passes) == pass)
+		for (u32 yields = 0; atomic_load(&rq->in_user) && atomic_load(&rq->passes) == pass; yields++) {
+			if (yields % YIELDS_BEFORE_KICK == 0) /* again after a while: no wait hangs on one kick */
+				platform->kick(cpu);
 			hostcall(HC_YIELD, NULL, 0);
+		}
 	}
 }
 

@@ -20,6 +20,9 @@ u64 ns_to_tsc(u64 ns);
 
 /* Run due timers of this vCPU. Returns when the next is due, ~0ull: none. */
 u64 timers_run(void);
+/* The same after a kick out of user mode, which may have been the host's timer: by our clock it may have come early, and nobody
+ * sets it again as long as it counts as pending. */
+u64 timers_kicked(void);
 void timers_init(u32 ncpus);
 
 /* Every vCPU that may be in user mode in `mm` (NULL: any) has passed through the kernel before this returns. */

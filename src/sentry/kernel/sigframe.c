@@ -243,14 +243,16 @@ int fpu_set_user_image(struct task *t, const void *image, u32 n)
 
 static int load_xstate(struct task *t, u64 addr, const struct sw_bytes *sw)
 {
-	char *buf = kzalloc(xstate_bytes());
+	u32 size = sw ? sw->xstate_size : XSAVE_HDR_OFFSET;
+	char *buf = kmalloc(xstate_bytes());
 	struct xsave_hdr *hdr;
 	int err = -EFAULT;
 
 	if (!buf)
 		return -ENOMEM;
 	hdr = (struct xsave_hdr *)(buf + XSAVE_HDR_OFFSET);
-	if (!copy_from_user(buf, addr, sw ? sw->xstate_size : XSAVE_HDR_OFFSET)) {
+	if (!copy_from_user(buf, addr, size)) {
+		memset(buf + size, 0, xstate_bytes() - size);
 		/* XRSTOR looks at all of xstate_bv, whatever it is to load, and at no more than 16 bytes behind it. */
 		memset(hdr->reserved + 1, 0, sizeof(hdr->reserved) - sizeof(hdr->reserved[0]));
 		err = sw && hdr->xstate_bv & ~(platform->fpu_xcr0 | XFEATURE_FPSSE) ? -EINVAL : 0;

@@ -14,8 +14,8 @@
 
 enum { KT_IDLE, KT_QUEUED };
 
-/* The host may kick that much before the time asked for. */
-#define HOST_TIMER_SLACK_NS (50 * NSEC_PER_USEC)
+/* The host kicks by its own clock, and ours may be that much behind: it is read off the TSC at a rate that was measured. */
+#define HOST_TIMER_SLACK_NS NSEC_PER_MSEC
 
 static u32 nbases;
 
@@ -147,6 +147,12 @@ u64 timers_run(void)
 	}
 	spin_unlock(&b->lock);
 	return READ_ONCE(b->next);
+}
+
+u64 timers_kicked(void)
+{
+	this_rq()->timers.host_deadline = ~0ull;
+	return timers_run();
 }
 
 void timers_tell_host(struct timer_base *b)

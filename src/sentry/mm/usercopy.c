@@ -22,41 +22,51 @@ static bool fault_in(struct mm *mm, u64 addr, bool write)
 	return !fatal_signal_pending();
 }
 
+static __attribute__((noinline)) size_t copy_in_slow(struct mm *mm, void *dst, u64 src, size_t n, size_t left)
+{
+	for (;;) {
+		dst = (char *)dst + (n - left);
+		src += n - left;
+		n = left;
+		if (!left || !fault_in(mm, src, false))
+			return n;
+		left = platform->copy_from_user(mm, dst, src, n);
+	}
+}
+
+static __attribute__((noinline)) size_t copy_out_slow(struct mm *mm, u64 dst, const void *src, size_t n, size_t left)
+{
+	for (;;) {
+		src = (const char *)src + (n - left);
+		dst += n - left;
+		n = left;
+		if (!left || !fault_in(mm, dst, true))
+			return n;
+		left = platform->copy_to_user(mm, dst, src, n);
+	}
+}
+
 /* Bytes not copied. */
 static size_t copy_in(void *dst, u64 src, size_t n)
 {
 	struct mm *mm = current->mm;
+	size_t left;
 
 	if (unlikely(!mm || !access_ok(src, n)))
 		return n;
-	while (n) {
-		size_t left = platform->copy_from_user(mm, dst, src, n);
-
-		dst = (char *)dst + (n - left);
-		src += n - left;
-		n = left;
-		if (likely(!left) || !fault_in(mm, src, false))
-			break;
-	}
-	return n;
+	left = platform->copy_from_user(mm, dst, src, n);
+	return likely(!left) ? 0 : copy_in_slow(mm, dst, src, n, left);
 }
 
 static size_t copy_out(u64 dst, const void *src, size_t n)
 {
 	struct mm *mm = current->mm;
+	size_t left;
 
 	if (unlikely(!mm || !access_ok(dst, n)))
 		return n;
-	while (n) {
-		size_t left = platform->copy_to_user(mm, dst, src, n);
-
-		src = (const char *)src + (n - left);
-		dst += n - left;
-		n = left;
-		if (likely(!left) || !fault_in(mm, dst, true))
-			break;
-	}
-	return n;
+	left = platform->copy_to_user(mm, dst, src, n);
+	return likely(!left) ? 0 : copy_out_slow(mm, dst, src, n, left);
 }
 
 size_t copy_from_user_part(void *dst, u64 src, size_t n)
