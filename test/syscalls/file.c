@@ -1,6 +1,8 @@
 /* open(2), read(2), write(2), lseek(2), dup(2), fcntl(2), truncate(2), fallocate(2), sendfile(2), copy_file_range(2). */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <signal.h>
@@ -582,6 +584,54 @@ static void appends(void)
 	unlink("f");
 }
 
+/* FS_IOC_FIEMAP */
+static void extents(void)
+{
+	union {
+		struct fiemap f;
+		char room[sizeof(struct fiemap) + 8 * sizeof(struct fiemap_extent)];
+	} m = { .f = { .fm_length = ~0ull, .fm_flags = FIEMAP_FLAG_SYNC, .fm_extent_count = 8 } };
+	struct fiemap_extent *e = m.f.fm_extents;
+	int fd = open("map", O_CREAT | O_RDWR | O_TRUNC, 0600), p[2];
+	char page[4096] = "x";
+
+	EQ(pwrite(fd, page, sizeof(page), 0), sizeof(page));
+	EQ(pwrite(fd, page, sizeof(page), 1 << 20), sizeof(page));
+	if (ioctl(fd, FS_IOC_FIEMAP, &m) < 0 && errno == EOPNOTSUPP) {
+		close(fd), unlink("map");
+		return; /* not this file system */
+	}
+	EQ(m.f.fm_mapped_extents, 2);
+	EQ(e[0].fe_logical, 0);
+	EQ(e[0].fe_length, 4096);
+	CHECK(!(e[0].fe_flags & FIEMAP_EXTENT_LAST));
+	EQ(e[1].fe_logical, 1 << 20);
+	CHECK(e[1].fe_flags & FIEMAP_EXTENT_LAST);
+	m.f.fm_extent_count = 0; /* how many? */
+	EQ(ioctl(fd, FS_IOC_FIEMAP, &m), 0);
+	EQ(m.f.fm_mapped_extents, 2);
+	m.f.fm_extent_count = 1;
+	EQ(ioctl(fd, FS_IOC_FIEMAP, &m), 0);
+	EQ(m.f.fm_mapped_extents, 1);
+	m.f.fm_extent_count = 8;
+	m.f.fm_start = 8192;
+	EQ(ioctl(fd, FS_IOC_FIEMAP, &m), 0);
+	EQ(m.f.fm_mapped_extents, 1);
+	EQ(e[0].fe_logical, 1 << 20);
+	m.f.fm_length = 0;
+	FAILS(ioctl(fd, FS_IOC_FIEMAP, &m), EINVAL);
+	m.f.fm_length = 4096;
+	m.f.fm_start = 0;
+	m.f.fm_flags = 1u << 30;
+	FAILS(ioctl(fd, FS_IOC_FIEMAP, &m), EBADR);
+	EQ(m.f.fm_flags, 1u << 30);
+	FAILS(ioctl(fd, FS_IOC_FIEMAP, -4096), EFAULT);
+	EQ(pipe(p), 0);
+	CHECK(ioctl(p[0], FS_IOC_FIEMAP, &m) == -1);
+	close(p[0]), close(p[1]);
+	close(fd), unlink("map");
+}
+
 int main(void)
 {
 	CHECK(mkdtemp(in_test_dir(dir)));
@@ -600,6 +650,7 @@ int main(void)
 	RUN(openat2_scopes);
 	RUN(busy_text);
 	RUN(file_ioctls);
+	RUN(extents);
 	RUN(mapped);
 	RUN(appends);
 	EQ(chdir("/"), 0);

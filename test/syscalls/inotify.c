@@ -1,6 +1,7 @@
 /* inotify(7). */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -191,6 +192,67 @@ static void cookies(void)
 	QUIET();
 }
 
+/* F_NOTIFY, fcntl(2) */
+static volatile int told, told_fd;
+static void on_told(int sig, siginfo_t *si, void *context)
+{
+	told++;
+	told_fd = si->si_fd;
+}
+
+static void make(const char *name)
+{
+	close(open(name, O_CREAT | O_WRONLY, 0600));
+}
+
+static void directory_signals(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_told, .sa_flags = SA_SIGINFO };
+	int d = open(".", O_RDONLY | O_DIRECTORY), f = open("dn", O_CREAT | O_RDWR, 0600);
+
+	EQ(sigaction(SIGRTMIN, &sa, NULL), 0);
+	EQ(sigaction(SIGIO, &sa, NULL), 0);
+	FAILS(fcntl(f, F_NOTIFY, DN_CREATE), ENOTDIR);
+	EQ(fcntl(f, F_NOTIFY, 0), 0);
+	EQ(fcntl(d, F_SETSIG, SIGRTMIN), 0);
+	EQ(fcntl(d, F_NOTIFY, DN_CREATE | DN_MULTISHOT), 0);
+	EQ(fcntl(d, F_GETOWN), getpid());
+	make("dn1");
+	EQ(told, 1);
+	EQ(told_fd, d);
+	EQ(unlink("dn1"), 0); /* not asked for */
+	EQ(told, 1);
+	EQ(fcntl(d, F_NOTIFY, DN_DELETE | DN_MULTISHOT), 0); /* adds */
+	make("dn1");
+	EQ(told, 2);
+	EQ(unlink("dn1"), 0);
+	EQ(told, 3);
+	EQ(fcntl(d, F_NOTIFY, 0), 0);
+	make("dn1");
+	EQ(told, 3);
+	EQ(fcntl(d, F_NOTIFY, DN_MODIFY), 0); /* once */
+	EQ(write(f, "a", 1), 1);
+	EQ(told, 4);
+	EQ(write(f, "a", 1), 1);
+	EQ(told, 4);
+	EQ(fcntl(d, F_NOTIFY, DN_ATTRIB | DN_MULTISHOT), 0);
+	EQ(fchmod(f, 0640), 0);
+	EQ(told, 5);
+	EQ(fcntl(d, F_NOTIFY, 0), 0);
+	EQ(fcntl(d, F_NOTIFY, DN_RENAME), 0);
+	EQ(rename("dn1", "dn2"), 0);
+	EQ(told, 6);
+	EQ(fcntl(d, F_SETSIG, 0), 0); /* SIGIO then */
+	EQ(fcntl(d, F_NOTIFY, DN_DELETE), 0);
+	EQ(unlink("dn2"), 0);
+	EQ(told, 7);
+	EQ(fcntl(d, F_NOTIFY, DN_DELETE | DN_MULTISHOT), 0);
+	close(d); /* goes with the descriptor */
+	EQ(unlink("dn"), 0);
+	EQ(told, 7);
+	close(f);
+}
+
 int main(void)
 {
 	CHECK(mkdtemp(in_test_dir(dir)));
@@ -202,6 +264,7 @@ int main(void)
 	RUN(masks);
 	RUN(reading);
 	RUN(cookies);
+	RUN(directory_signals);
 	close(fd);
 	EQ(chdir("/"), 0);
 	EQ(rmdir(dir), 0);

@@ -566,6 +566,49 @@ static void many(void)
 	EQ(munmap(a, 2 * N * P), 0);
 }
 
+/* memfd_secret(2) */
+static void secret(void)
+{
+	struct iovec local, remote;
+	struct rlimit old, none = { 0, 0 };
+	int fd = syscall(SYS_memfd_secret, 0);
+	char *p, c = 0;
+
+	if (fd < 0 && errno == ENOSYS)
+		return; /* switched off */
+	CHECK(fd >= 0);
+	FAILS(syscall(SYS_memfd_secret, 1), EINVAL);
+	FAILS(read(fd, &c, 1), EINVAL);
+	FAILS(write(fd, &c, 1), EINVAL);
+	EQ(ftruncate(fd, 8192), 0);
+	FAILS(ftruncate(fd, 4096), EINVAL);
+	CHECK(mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED && errno == EINVAL);
+	p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	strcpy(p, "secret");
+	EQ(p[5], 't');
+	local = (struct iovec){ &c, 1 };
+	remote = (struct iovec){ p, 1 };
+	FAILS(process_vm_readv(getpid(), &local, 1, &remote, 1, 0), EFAULT);
+	munmap(p, 8192);
+	if (geteuid())
+		return;
+	close(fd);
+	fd = syscall(SYS_memfd_secret, O_CLOEXEC);
+	EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	EQ(ftruncate(fd, 1 << 20), 0);
+	EQ(getrlimit(RLIMIT_MEMLOCK, &old), 0);
+	none.rlim_max = old.rlim_max;
+	EQ(setrlimit(RLIMIT_MEMLOCK, &none), 0);
+	p = mmap(NULL, 1 << 20, PROT_READ, MAP_SHARED, fd, 0);
+	if (p != MAP_FAILED)
+		munmap(p, 1 << 20); /* with CAP_IPC_LOCK */
+	else
+		EQ(errno, EAGAIN);
+	EQ(setrlimit(RLIMIT_MEMLOCK, &old), 0);
+	close(fd);
+}
+
 int main(void)
 {
 	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
@@ -588,6 +631,7 @@ int main(void)
 	RUN(stack);
 	RUN(other_process);
 	RUN(bad_pointers);
+	RUN(secret);
 	RUN(many);
 	DONE();
 }

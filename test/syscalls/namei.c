@@ -173,6 +173,16 @@ static void renames2(void)
 	EQ(access("c/x", F_OK), 0);
 	FAILS(renameat2(AT_FDCWD, "b", AT_FDCWD, "missing", RENAME_EXCHANGE), ENOENT);
 	FAILS(renameat2(AT_FDCWD, "b", AT_FDCWD, "c", RENAME_EXCHANGE | RENAME_NOREPLACE), EINVAL);
+	FAILS(renameat2(AT_FDCWD, "b", AT_FDCWD, "c", RENAME_EXCHANGE | RENAME_WHITEOUT), EINVAL);
+	FAILS(renameat2(AT_FDCWD, "b", AT_FDCWD, "c", 1 << 20), EINVAL);
+	if (!geteuid() && !renameat2(AT_FDCWD, "b", AT_FDCWD, "moved", RENAME_WHITEOUT)) { /* not every file system has it */
+		struct stat st;
+
+		EQ(lstat("b", &st), 0);
+		EQ(st.st_mode, S_IFCHR);
+		EQ(st.st_rdev, 0);
+		EQ(rename("moved", "b"), 0);
+	}
 	FAILS(renameat2(AT_FDCWD, "b", AT_FDCWD, "c", 0x100), EINVAL);
 	EQ(unlink("c/x"), 0);
 	EQ(rmdir("c"), 0);

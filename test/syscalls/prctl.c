@@ -2,11 +2,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/prctl.h>
 #include <linux/securebits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/ucontext.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -339,6 +341,66 @@ static void of_threads(void)
 	EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
 }
 
+/* PR_SET_SYSCALL_USER_DISPATCH */
+static volatile char dispatch;
+static volatile int caught, caught_nr, caught_code;
+static void on_sys(int sig, siginfo_t *si, void *context)
+{
+	dispatch = 0;
+	caught++;
+	caught_nr = si->si_syscall;
+	caught_code = si->si_code;
+	((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = 4711;
+}
+
+static void user_dispatch(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_sys, .sa_flags = SA_SIGINFO };
+	pid_t pid;
+	long ret;
+	int status;
+
+	FAILS(prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 1l, 0l, 0l), EINVAL);
+	FAILS(prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0l, 0l, &dispatch), EINVAL);
+	FAILS(prctl(PR_SET_SYSCALL_USER_DISPATCH, 5, 0, 0, &dispatch), EINVAL);
+	FAILS(prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 1l, -1l, &dispatch), EINVAL);
+	FAILS(prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0l, 0l, -1l), EFAULT);
+	EQ(sigaction(SIGSYS, &sa, NULL), 0);
+	EQ(prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0l, 0l, &dispatch), 0);
+	EQ(getppid() > 0, 1); /* let through */
+	EQ(caught, 0);
+	dispatch = 1;
+	ret = syscall(SYS_getppid);
+	EQ(ret, 4711);
+	EQ(caught, 1);
+	EQ(caught_nr, SYS_getppid);
+	EQ(caught_code, 2 /* SYS_USER_DISPATCH */);
+	dispatch = 1;
+	ret = syscall(999999); /* whether it exists or not */
+	EQ(caught, 2);
+	EQ(caught_nr, 999999);
+	pid = fork(); /* a child starts without */
+	if (!pid) {
+		dispatch = 1;
+		_exit(getppid() == 4711);
+	}
+	EQ(waitpid(pid, &status, 0), pid);
+	EQ(status, 0);
+	EQ(prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0l, 0l, 0l), 0);
+	dispatch = 1;
+	CHECK(syscall(SYS_getppid) != 4711);
+	EQ(caught, 2);
+	pid = fork();
+	if (!pid) { /* no such selector */
+		prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0l, 0l, &dispatch);
+		dispatch = 7;
+		_exit(0);
+	}
+	EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status));
+	EQ(WTERMSIG(status), SIGSYS);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -370,5 +432,6 @@ int main(void)
 	CHILD(personalities);
 	CHILD(segment_bases);
 	CHILD(of_threads);
+	CHILD(user_dispatch);
 	DONE();
 }

@@ -388,6 +388,8 @@ static int gofer_rename(struct inode *from_dir, struct dentry *from, struct inod
 	u64 a, b, node;
 	int err = writable(from_dir), moved, met;
 
+	if (!err && flags & RENAME_WHITEOUT)
+		err = -EINVAL; /* the gofer makes no devices */
 	if (!err)
 		err = gofer_node(from_dir, &a);
 	if (!err)

@@ -127,7 +127,7 @@ void proc_add_sysctl(struct dentry *root)
 	static const struct sysctl fs[] = {
 		RO("file-max", show_file_max), RO("file-nr", show_file_nr), RO("nr_open", show_nr_open), RO("pipe-max-size", show_pipe_max),
 		RO("suid_dumpable", show_zero), RO("protected_symlinks", show_one), RO("protected_hardlinks", show_one),
-		RO("lease-break-time", show_two),
+		RO("lease-break-time", show_two), RO("dir-notify-enable", show_one),
 	};
 	static const struct sysctl inotify[] = {
 		RO("max_user_watches", show_inotify_watches), RO("max_user_instances", show_inotify_instances),

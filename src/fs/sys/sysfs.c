@@ -37,7 +37,7 @@ static void add_text(struct dentry *dir, const char *name, const struct text_fil
 
 static void add_cpus(struct dentry *system)
 {
-	struct dentry *cpus = simple_add_dir(system, "cpu", 0755);
+	struct dentry *cpus = simple_add_dir(system, "cpu", 0755), *cpu;
 	char name[16];
 
 	add_text(cpus, "online", &cpu_range);
@@ -45,7 +45,9 @@ static void add_cpus(struct dentry *system)
 	add_text(cpus, "present", &cpu_range);
 	for (u32 i = 0; i < num_cpus(); i++) {
 		ksnprintf(name, sizeof(name), "cpu%u", i);
-		simple_add_dir(simple_add_dir(cpus, name, 0755), "topology", 0755);
+		cpu = simple_add_dir(cpus, name, 0755);
+		simple_add_dir(cpu, "topology", 0755);
+		sysfs_add_caches(cpu, i);
 	}
 }
 

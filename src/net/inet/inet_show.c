@@ -1,4 +1,6 @@
 /* /proc/net/{tcp,tcp6,udp,udp6,sockstat,sockstat6}: see proc(5). */
+#include <linux/inet_diag.h>
+
 #include "base/string.h"
 #include "net/inet/inet.h"
 #include "net/inet/tcp.h"
@@ -60,6 +62,28 @@ static void show_row(struct sock *sk, void *arg)
 	else
 		n += kscnprintf(line + n, sizeof(line) - (size_t)n, " 0");
 	seq_printf(t->s, "%-*s\n", (s32)t->width, line);
+}
+
+bool inet_diag_row(struct sock *sk, struct inet_diag_msg *m)
+{
+	struct inet_sock *is = to_inet(sk);
+	bool tcp = sk->type == SOCK_STREAM, v4 = sk->family == AF_INET;
+
+	if (sk->dead || !is->lport || (tcp && state_of(is) == TCPS_CLOSE))
+		return false;
+	m->idiag_family = (u8)sk->family;
+	m->idiag_state = state_of(is);
+	m->id.idiag_sport = __builtin_bswap16(is->lport);
+	m->id.idiag_dport = __builtin_bswap16(is->rport);
+	memcpy(m->id.idiag_src, is->laddr.b + (v4 ? 12 : 0), v4 ? 4 : 16);
+	memcpy(m->id.idiag_dst, is->raddr.b + (v4 ? 12 : 0), v4 ? 4 : 16);
+	m->id.idiag_cookie[0] = (u32)sk->ino;
+	m->id.idiag_cookie[1] = (u32)(sk->ino >> 32);
+	m->idiag_rqueue = (u32)rx_queue(is);
+	m->idiag_wqueue = sk->state == SS_LISTEN ? sk->backlog : (u32)atomic_load(&sk->wmem);
+	m->idiag_uid = sk->uid;
+	m->idiag_inode = (u32)sk->ino;
+	return true;
 }
 
 void inet_show(struct seq *s, u16 family, u16 type)

@@ -10,6 +10,9 @@
 #include "sentry/kernel/task.h"
 
 #define NL_REPLY_MAX PAGE_SIZE
+#define NL_DUMP_MAX (1u << 20) /* of a long answer, sent in pieces */
+#define NL_PIECE 8192u
+#define NL_END_ROOM 64u /* for NLMSG_DONE */
 #define NL_SEND_MAX 65536u
 
 static const struct proto_ops netlink_ops;
@@ -92,13 +95,11 @@ static void nl_error(struct nlbuf *b, const struct nlmsghdr *h, int error, bool 
 
 /* ---- requests ---- */
 
-static void nl_queue(struct nl_sock *ns, struct nlbuf *b)
+static void nl_queue_bytes(struct nl_sock *ns, const u8 *data, u32 len)
 {
 	struct pkt *p;
 
-	if (!b->len)
-		return;
-	p = pkt_alloc(b->len);
+	p = pkt_alloc(len);
 	if (!p || ns->sk.rx_bytes > ns->sk.rcvbuf) {
 		if (p)
 			pkt_free(p);
@@ -106,13 +107,63 @@ static void nl_queue(struct nl_sock *ns, struct nlbuf *b)
 		sock_wake_all(&ns->sk);
 		return;
 	}
-	memcpy(p->data, b->data, b->len);
+	memcpy(p->data, data, len);
 	pkt_queue(&ns->sk, p);
+}
+
+/* Whole messages, as many as make a packet that fits the buffers of those who ask. */
+static void nl_queue(struct nl_sock *ns, const struct nlbuf *b)
+{
+	u32 start = 0, end = 0;
+
+	while (end < b->len) {
+		u32 n = NLMSG_ALIGN(((const struct nlmsghdr *)(b->data + end))->nlmsg_len);
+
+		if (end > start && end + n - start > NL_PIECE) {
+			nl_queue_bytes(ns, b->data + start, end - start);
+			start = end;
+		}
+		end += n;
+	}
+	if (end > start)
+		nl_queue_bytes(ns, b->data + start, end - start);
+}
+
+static int nl_answer(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, bool *dumped)
+{
+	return ns->sk.protocol == NETLINK_SOCK_DIAG ? diag_request(ns, h, b, dumped) : route_request(ns, h, b, dumped);
+}
+
+/* An answer that does not fit is made once more, with more room; nothing changes by asking for it. */
+static int nl_answer_long(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, u8 **more, u32 *size, bool *dumped)
+{
+	struct nlbuf small = *b;
+	int err;
+
+	b->cap -= NL_END_ROOM;
+	err = nl_answer(ns, h, b, dumped);
+	while (b->full && *dumped && *size < NL_DUMP_MAX) {
+		vfree_pages(*more, *size);
+		*size = MAX(*size * 4, NL_REPLY_MAX * 4);
+		*more = vmalloc_pages(*size);
+		if (!*more) {
+			*dumped = false;
+			*b = small;
+			return -ENOMEM;
+		}
+		*b = (struct nlbuf){ .data = *more, .cap = *size - NL_END_ROOM, .seq = b->seq, .portid = b->portid };
+		err = nl_answer(ns, h, b, dumped);
+	}
+	b->cap += NL_END_ROOM;
+	b->full = false;
+	return err;
 }
 
 static void nl_request(struct nl_sock *ns, const struct nlmsghdr *h, u8 *reply)
 {
 	struct nlbuf b = { .data = reply, .cap = NL_REPLY_MAX, .seq = h->nlmsg_seq, .portid = ns->portid };
+	u8 *more = NULL;
+	u32 size = 0;
 	bool dumped = false, cap_ack = ns->opts & (1u << NETLINK_CAP_ACK);
 	s32 zero = 0;
 	int err = 0;
@@ -120,7 +171,7 @@ static void nl_request(struct nl_sock *ns, const struct nlmsghdr *h, u8 *reply)
 	if (!(h->nlmsg_flags & NLM_F_REQUEST))
 		return;
 	if (h->nlmsg_type >= NLMSG_MIN_TYPE)
-		err = route_request(ns, h, &b, &dumped);
+		err = nl_answer_long(ns, h, &b, &more, &size, &dumped);
 	if (dumped) {
 		nl_begin(&b, NLMSG_DONE, NLM_F_MULTI, &zero, sizeof(zero));
 		nl_end(&b);
@@ -128,6 +179,7 @@ static void nl_request(struct nl_sock *ns, const struct nlmsghdr *h, u8 *reply)
 		nl_error(&b, h, err, cap_ack);
 	}
 	nl_queue(ns, &b);
+	vfree_pages(more, size);
 }
 
 static int nl_autobind(struct nl_sock *ns);
@@ -182,7 +234,7 @@ static long nl_sendmsg(struct sock *sk, struct msg *m)
 	p = pkt_from_msg(m, n);
 	if (IS_ERR(p))
 		return PTR_ERR(p);
-	if (sk->protocol == NETLINK_ROUTE)
+	if (sk->protocol == NETLINK_ROUTE || sk->protocol == NETLINK_SOCK_DIAG)
 		err = nl_run(ns, p->data, n);
 	pkt_free(p);
 	return err ? err : n;
@@ -388,7 +440,7 @@ static struct sock *netlink_create(u32 type, s32 protocol)
 	if (protocol < 0 || protocol >= MAX_LINKS)
 		return ERR_PTR(-EPROTONOSUPPORT);
 	/* Uevents may be listened to; none ever come. */
-	if (protocol != NETLINK_ROUTE && protocol != NETLINK_KOBJECT_UEVENT)
+	if (protocol != NETLINK_ROUTE && protocol != NETLINK_KOBJECT_UEVENT && protocol != NETLINK_SOCK_DIAG)
 		return ERR_PTR(-EPROTONOSUPPORT);
 	ns = kzalloc(sizeof(*ns));
 	if (!ns)

@@ -30,6 +30,7 @@ void nl_attr_str(struct nlbuf *b, u16 type, const char *s);
 void nl_end(struct nlbuf *b);
 
 /* route.c: answer one request. 0, or -errno to be sent as an error; *dump: the answer ends with NLMSG_DONE. */
+int diag_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, bool *dump); /* diag.c */
 int route_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, bool *dump);
 
 #endif

@@ -29,6 +29,7 @@
 #include "sentry/sys/syscall.h"
 #include "sentry/trace/trace.h"
 #include "sentry/vfs/vfs.h"
+#include "sentry/kernel/syscall_work.h"
 #include "sentry/uring/io_uring.h"
 
 #define USER_CS 0x33
@@ -462,6 +463,7 @@ static void reset_attributes(struct task *t, const struct binprm *b)
 	t->robust_list = 0;
 	t->restart.fn = NULL;
 	rseq_exec(t);
+	user_dispatch_clear(t);
 	exit_itimers(p);
 	sighand_flush_handlers(t);
 	if (b->secure || b->cred->euid != b->cred->uid) {

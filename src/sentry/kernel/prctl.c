@@ -11,6 +11,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
+#include "sentry/kernel/syscall_work.h"
 
 static long set_name(u64 uname)
 {
@@ -210,6 +211,8 @@ static long prctl_task(s32 op, u64 a, u64 b, u64 c, u64 d)
 		return put_user((s32)PR_TSC_ENABLE, a) ? -EFAULT : 0;
 	case PR_SET_TSC:
 		return a == PR_TSC_ENABLE ? 0 : -EINVAL;
+	case PR_SET_SYSCALL_USER_DISPATCH:
+		return user_dispatch_set(a, b, c, d);
 	case PR_GET_SPECULATION_CTRL:
 		return c || d || b || a > PR_SPEC_L1D_FLUSH ? -EINVAL : PR_SPEC_NOT_AFFECTED;
 	default:

@@ -27,6 +27,8 @@ void serve_syscall_observed(struct task *t)
 {
 	bool emulated = atomic_load(&t->flags) & TIF_SYSEMU;
 
+	if (atomic_load(&t->flags) & TIF_USER_DISPATCH && user_dispatch(t))
+		return;
 	if (ptrace_syscall_enter(t) && filters_allow(t))
 		call_as_left(&t->ctx.regs);
 	if (!emulated)

@@ -229,6 +229,7 @@ struct task {
 	u64 rseq_addr;
 	u32 rseq_len, rseq_sig, rseq_cpu;
 	void *seccomp;
+	u64 dispatch_offset, dispatch_len, dispatch_selector; /* user_dispatch.c */
 	struct key *thread_keyring; /* keys_lock */
 	struct sem_undo_list *sem_undo; /* ipc_sem.c */
 	s32 ioprio;
@@ -244,8 +245,8 @@ struct task {
 };
 /* task.flags */
 enum { TIF_SIGPENDING = 1, TIF_RESCHED = 2, TIF_NOTIFY_RESUME = 4, TIF_SINGLESTEP = 8, TIF_SYSCALL_TRACE = 16,
-       TIF_EXITING = 32, TIF_SYSEMU = 64, TIF_SECCOMP = 128 };
-#define TIF_SYSCALL_WORK (TIF_SYSCALL_TRACE | TIF_SYSEMU | TIF_SINGLESTEP | TIF_SECCOMP) /* the slow way through a call */
+       TIF_EXITING = 32, TIF_SYSEMU = 64, TIF_SECCOMP = 128, TIF_USER_DISPATCH = 256 };
+#define TIF_SYSCALL_WORK (TIF_SYSCALL_TRACE | TIF_SYSEMU | TIF_SINGLESTEP | TIF_SECCOMP | TIF_USER_DISPATCH) /* the slow way through a call */
 
 /* The task that owns this kernel stack: its pointer lies in the topmost word of the stack. */
 static inline struct task *current_task(void)

@@ -282,9 +282,11 @@ int shmem_zero_setup(struct vma *vma)
 	return 0;
 }
 
+static const struct file_ops secret_file_ops;
+
 void shmem_evict(struct inode *inode)
 {
-	if (!inode->mapping || !sealable(inode))
+	if (!inode->mapping || (!sealable(inode) && inode->fop != &secret_file_ops))
 		return;
 	mapping_destroy(inode->mapping);
 	kfree(inode->mapping);
@@ -348,6 +350,47 @@ SYSCALL2(memfd_create, u64, uname, u32, flags)
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	fd = fd_alloc_install(file, flags & MFD_CLOEXEC ? O_CLOEXEC : 0, 0);
+	if (fd < 0)
+		file_put(file);
+	return fd;
+}
+
+/* ---- memfd_secret(2): memory that only its own mappings reach ---- */
+
+static int secret_mmap(struct file *file, struct vma *vma)
+{
+	if (!(vma->flags & (VM_SHARED | VM_MAYSHARE)))
+		return -EINVAL;
+	if (mlock_future_check(vma->mm, vma->flags | VM_LOCKED, vma->end - vma->start))
+		return -EAGAIN;
+	vma->flags |= VM_LOCKED | VM_DONTDUMP | VM_IO; /* VM_IO: not for ptrace(2), process_vm_readv(2) and their like */
+	vma->ops = &filemap_vm_ops;
+	return 0;
+}
+
+/* Its size is set once. */
+static int secret_setattr(struct inode *inode, const struct iattr *attr)
+{
+	return attr->valid & ATTR_SIZE && inode->size ? -EINVAL : shmem_setattr(inode, attr);
+}
+
+static const struct file_ops secret_file_ops = { .mmap = secret_mmap };
+static const struct inode_ops secret_inode_ops = { .setattr = secret_setattr };
+
+SYSCALL1(memfd_secret, u32, flags)
+{
+	struct file *file;
+	s32 fd;
+
+	if (flags & ~(u32)O_CLOEXEC)
+		return -EINVAL;
+	file = shmem_open_new("/secretmem (deleted)", 0, 0600, F_SEAL_SEAL);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	file->inode->iop = &secret_inode_ops;
+	file->inode->fop = file->fop = &secret_file_ops;
+	file->mode &= ~(u32)(FMODE_LSEEK | FMODE_PREAD);
+	fd = fd_alloc_install(file, flags & O_CLOEXEC, 0);
 	if (fd < 0)
 		file_put(file);
 	return fd;

@@ -133,12 +133,8 @@ static s32 poll_code(u32 events, s64 *band)
 	return POLL_IN;
 }
 
-static void fasync_send(struct ktimer *timer)
+static void send_owner(struct file *f, int plain, siginfo_t_k *info)
 {
-	struct fasync *fa = container_of(timer, struct fasync, timer);
-	struct file *f = fa->file;
-	u32 events = atomic_exchange(&fa->events, 0);
-	siginfo_t_k info = { 0 };
 	struct pid *owner = NULL;
 	int sig;
 
@@ -147,19 +143,33 @@ static void fasync_send(struct ktimer *timer)
 		owner = pid_get(f->owner);
 	sig = f->owner_sig;
 	spin_unlock(&f->lock);
-	if (!owner || !events)
-		goto out;
-	if (!sig) {
-		signal_owner(f, owner, events & EPOLLPRI && events != ~0u ? SIGURG : SIGIO, SEND_SIG_PRIV);
-		goto out;
-	}
-	info.si_signo = sig;
+	if (!owner)
+		return;
+	info->si_signo = sig;
+	signal_owner(f, owner, sig ? sig : plain, sig ? info : SEND_SIG_PRIV);
+	pid_put(owner);
+}
+
+void file_signal_owner(struct file *f, s32 fd, s32 code, s64 band)
+{
+	siginfo_t_k info = { .si_code = code };
+
+	info.poll.band = band;
+	info.poll.fd = fd;
+	send_owner(f, SIGIO, &info);
+}
+
+static void fasync_send(struct ktimer *timer)
+{
+	struct fasync *fa = container_of(timer, struct fasync, timer);
+	u32 events = atomic_exchange(&fa->events, 0);
+	siginfo_t_k info = { 0 };
+
+	if (!events)
+		return;
 	info.si_code = poll_code(events, &info.poll.band);
 	info.poll.fd = fa->fd;
-	signal_owner(f, owner, sig, &info);
-out:
-	if (owner)
-		pid_put(owner);
+	send_owner(fa->file, events & EPOLLPRI && events != ~0u ? SIGURG : SIGIO, &info);
 }
 
 /* ---- on and off ---- */

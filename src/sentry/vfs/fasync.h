@@ -11,6 +11,8 @@ void fasync_release(struct file *f);
 /* Whom SIGIO goes to (fcntl.c). type F_OWNER_*; the signed form is F_SETOWN's: a process, or a group when negative. */
 long file_set_owner(struct file *f, s32 who, s32 type);
 long file_set_owner_signed(struct file *f, s32 who);
+/* Send its signal, SIGIO or that of F_SETSIG with this code and band. */
+void file_signal_owner(struct file *f, s32 fd, s32 code, s64 band);
 s32 file_owner_signed(const struct file *f);
 
 #endif

@@ -2,6 +2,7 @@
 #include <asm/ioctls.h>
 #include <linux/capability.h>
 #include <linux/fcntl.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
 
@@ -10,7 +11,9 @@
 #include "sentry/mm/shmem.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/fasync.h"
+#include "sentry/vfs/fiemap.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 #include "sentry/vfs/pipe.h"
 
 #define SETFL_MASK (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC)
@@ -135,6 +138,8 @@ static long do_fcntl(s32 fd, struct file *f, u32 cmd, u64 arg)
 		return shmem_add_seals(f, (u32)arg);
 	case F_GET_SEALS:
 		return shmem_get_seals(f);
+	case F_NOTIFY:
+		return fcntl_notify(fd, f, (u32)arg);
 	case F_GETLEASE:
 		return F_UNLCK;
 	default:
@@ -184,6 +189,10 @@ static long ioctl_any(s32 fd, struct file *f, u32 cmd, u64 arg)
 
 			return put_user(left, arg);
 		}
+		break;
+	case FS_IOC_FIEMAP:
+		if (S_ISREG(f->inode->mode))
+			return ioctl_fiemap(f, arg);
 		break;
 	case FIGETBSZ: {
 		s32 size = (s32)f->inode->blksize;

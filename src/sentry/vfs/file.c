@@ -82,6 +82,8 @@ void file_put(struct file *f)
 	if (i && f->mode & FMODE_OPENED)
 		notify_dentry(f->path.dentry, f->mode & FMODE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 	fasync_release(f);
+	if (i && S_ISDIR(i->mode))
+		dnotify_release(f);
 	if (i && i->flocks)
 		locks_remove_file(f);
 	if (f->fop->release && !(f->mode & FMODE_PATH))

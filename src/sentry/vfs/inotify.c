@@ -144,6 +144,11 @@ static void tell(struct inode *i, u32 mask, u32 cookie, const char *name, u32 le
 	spin_unlock(&watch_lock);
 }
 
+static bool notify_wanted(const struct inode *dir)
+{
+	return dir->marks || dnotify_any();
+}
+
 void notify_file_slow(struct dentry *d, u32 mask)
 {
 	struct inode *i = d->inode;
@@ -157,7 +162,7 @@ void notify_file_slow(struct dentry *d, u32 mask)
 	if (S_ISDIR(i->mode))
 		mask |= IN_ISDIR;
 	spin_lock(&dcache_lock);
-	if (d->parent != d && d->parent->inode && d->parent->inode->marks) {
+	if (d->parent != d && d->parent->inode && notify_wanted(d->parent->inode)) {
 		parent = dentry_get(d->parent);
 		len = MIN(d->name_len, 255u);
 		memcpy(name, d->name, len);
@@ -165,9 +170,12 @@ void notify_file_slow(struct dentry *d, u32 mask)
 	spin_unlock(&dcache_lock);
 	if (parent) {
 		tell(parent->inode, mask, 0, name, len, &dead);
+		dnotify_event(parent->inode, mask);
 		dentry_put(parent);
 	}
 	tell(i, mask, 0, NULL, 0, &dead);
+	if (S_ISDIR(i->mode))
+		dnotify_event(i, mask);
 	free_watches(&dead);
 }
 
@@ -184,6 +192,7 @@ void notify_name_slow(struct inode *dir, const struct dentry *d, const struct in
 	LIST_HEAD(dead);
 
 	tell(dir, mask | (what && S_ISDIR(what->mode) ? IN_ISDIR : 0), cookie, d->name, d->name_len, &dead);
+	dnotify_event(dir, mask);
 	free_watches(&dead);
 }
 
@@ -194,6 +203,7 @@ void notify_rename(struct inode *from_dir, const char *old_name, struct inode *t
 	LIST_HEAD(dead);
 
 	tell(from_dir, IN_MOVED_FROM | dir, cookie, old_name, (u32)strlen(old_name), &dead);
+	dnotify_event(from_dir, IN_MOVED_FROM);
 	notify_name_slow(to_dir, moved, i, IN_MOVED_TO, cookie);
 	tell(i, IN_MOVE_SELF, 0, NULL, 0, &dead);
 	free_watches(&dead);

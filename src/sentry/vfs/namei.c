@@ -366,6 +366,20 @@ static void moved(struct inode *from_dir, struct dentry *old, struct inode *to_d
 	kfree(was);
 }
 
+/* RENAME_WHITEOUT: what an overlay takes for "not there" stays behind, a character device 0:0. */
+static int leave_whiteout(struct nameidata *from)
+{
+	struct inode *dir = from->path.dentry->inode;
+	struct dentry *d = lookup_one(from->path.dentry, from->last, from->last_len, true);
+	int err;
+
+	if (IS_ERR(d))
+		return (int)PTR_ERR(d);
+	err = d->inode ? 0 : dir->iop->mknod(dir, d, S_IFCHR, 0);
+	dentry_put(d);
+	return err;
+}
+
 static int rename_locked(struct nameidata *from, struct nameidata *to, u32 flags)
 {
 	struct inode *from_dir = from->path.dentry->inode, *to_dir = to->path.dentry->inode;
@@ -380,10 +394,14 @@ static int rename_locked(struct nameidata *from, struct nameidata *to, u32 flags
 		return (int)PTR_ERR(new);
 	}
 	err = check_rename(from, old, to, new, flags);
+	if (!err && flags & RENAME_WHITEOUT && !from_dir->iop->mknod)
+		err = -EINVAL;
 	if (!err && old->inode != new->inode) {
 		err = from_dir->iop->rename ? from_dir->iop->rename(from_dir, old, to_dir, new, flags) : -EPERM;
 		if (!err)
 			moved(from_dir, old, to_dir, new, flags & RENAME_EXCHANGE);
+		if (!err && flags & RENAME_WHITEOUT)
+			err = leave_whiteout(from);
 	}
 	dentry_put(new);
 	dentry_put(old);
@@ -398,8 +416,10 @@ static long do_rename(s32 olddir, u64 uold, s32 newdir, u64 unew, u32 flags)
 
 	if (flags & ~(u32)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
-	if (flags & RENAME_WHITEOUT || (flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)) == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if (flags & RENAME_EXCHANGE && flags & (RENAME_NOREPLACE | RENAME_WHITEOUT))
 		return -EINVAL;
+	if (flags & RENAME_WHITEOUT && !capable(CAP_MKNOD))
+		return -EPERM;
 	old = getname(uold);
 	if (IS_ERR(old))
 		return PTR_ERR(old);

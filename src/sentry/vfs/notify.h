@@ -38,6 +38,11 @@ static inline void notify_deleted(struct inode *i)
 	if (unlikely(i->marks && !i->nlink))
 		notify_gone_slow(i, IN_DELETE_SELF);
 }
+/* dnotify.c: an event of a directory, its own or that of a name in it (IN_*); a file is closed; F_NOTIFY. */
+void dnotify_event(struct inode *dir, u32 mask);
+bool dnotify_any(void);
+void dnotify_release(struct file *f);
+long fcntl_notify(s32 fd, struct file *f, u32 arg);
 /* A file system goes away. */
 void notify_unmount(struct super_block *sb);
 void notify_marks_free(struct inode *i);
