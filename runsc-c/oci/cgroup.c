@@ -4,6 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +56,14 @@ static bool read_text(const char *dir, const char *file, char *out, size_t size)
 
 /* ---- where they are ---- */
 
+/* The mount is what is seen at its path: another may lie on top. */
+static bool is_visible(const struct hierarchy *h)
+{
+	struct statfs fs;
+
+	return !statfs(h->mount, &fs) && fs.f_type == (h->v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC);
+}
+
 static u32 find_hierarchies(struct hierarchy *h)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -67,7 +77,7 @@ static u32 find_hierarchies(struct hierarchy *h)
 		    sscanf(tail + 3, "%31s %*s %255s", type, options) != 2)
 			continue;
 		h[n].v2 = !strcmp(type, "cgroup2");
-		if (!h[n].v2 && strcmp(type, "cgroup"))
+		if ((!h[n].v2 && strcmp(type, "cgroup")) || !is_visible(&h[n]))
 			continue;
 		h[n].controllers[0] = '\0';
 		if (!h[n].v2) {
@@ -351,6 +361,15 @@ int cgroup_join(const struct container *c, pid_t pid)
 			return oci_fail("cgroup %s: joining: %s", c->cgroups[i], strerror(-err));
 	}
 	return 0;
+}
+
+int cgroup_open_only(const struct container *c)
+{
+	struct statfs fs;
+
+	if (c->ncgroups != 1 || statfs(c->cgroups[0], &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+		return -1;
+	return open(c->cgroups[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* The last of a container's processes leave a moment after their parent. */

@@ -73,22 +73,6 @@ static int parse(int argc, char **argv, const char *what, struct create_options 
 	return 0;
 }
 
-static bool own_namespace(const struct spec *spec, const char *type)
-{
-	struct json_reader r = { .document = "config.json" };
-	struct json_object *l = json_member(&r, spec->document, "", "linux", json_type_object);
-	struct json_object *list = json_member(&r, l, "linux", "namespaces", json_type_array);
-
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-		struct json_object *o = json_object_array_get_idx(list, i);
-		const char *t = json_text(&r, o, "linux.namespaces", "type");
-
-		if (t && !strcmp(t, type))
-			return !json_text(&r, o, "linux.namespaces", "path");
-	}
-	return false;
-}
-
 static int write_pid_file(const char *path, pid_t pid)
 {
 	char text[16];
@@ -116,20 +100,21 @@ static void set_created(struct container *c)
 static int make_process(struct container *c, struct spec *spec, const struct create_options *o, bool foreground)
 {
 	struct init_request req = { .spec = spec, .container = c, .console_socket = o->console_socket,
-				    .keep_terminal = foreground && !o->console_socket, .pid_namespace = own_namespace(spec, "pid") };
+				    .keep_terminal = foreground && !o->console_socket };
 	int go, ready, err;
+	bool joined;
 
 	if (spec->process.terminal && !o->console_socket && !foreground)
 		return oci_fail("cannot allocate tty if runc will detach without setting console socket");
 	if (!spec->process.terminal && o->console_socket)
 		return oci_fail("cannot use console socket if runc will not detach or allocate tty");
-	c->pid = init_spawn(&req, &go, &ready);
+	c->pid = init_spawn(&req, &go, &ready, &joined);
 	if (c->pid < 0) {
 		c->pid = 0;
 		return oci_fail("starting the container's process: %s", strerror(errno));
 	}
 	c->start_time = process_start_time(c->pid);
-	err = cgroup_join(c, c->pid);
+	err = joined ? 0 : cgroup_join(c, c->pid);
 	if (!err)
 		err = container_save(c);
 	if (!err)
@@ -166,7 +151,7 @@ static int create(struct container *c, const char *id, const struct create_optio
 
 	if (!realpath(o->bundle, bundle))
 		return oci_fail("--bundle: %s: %s", o->bundle, strerror(errno));
-	if (!spec_load(&spec, bundle, &r))
+	if (!spec_load(&spec, bundle, &r) || !namespaces_open(&spec.namespaces, &r))
 		return oci_fail("%s", r.error);
 	err = container_new(c, id);
 	if (err)

@@ -342,6 +342,22 @@ static void wait_for_start(const struct container *c)
 	close(fd);
 }
 
+/* Hooks, which run before "go", find the process in them. */
+static void enter_namespaces(const struct spec *spec)
+{
+	const char *what = "";
+	int err = namespaces_enter(&spec->namespaces, &what);
+
+	if (err)
+		give_up("linux.namespaces: joining %s: %s", what, strerror(-err));
+	if (spec->namespaces.made & CLONE_NEWNET)
+		namespaces_raise_loopback();
+	if (spec->namespaces.made & CLONE_NEWUTS &&
+	    ((spec->hostname && sethostname(spec->hostname, strlen(spec->hostname)) < 0) ||
+	     (spec->domainname && setdomainname(spec->domainname, strlen(spec->domainname)) < 0)))
+		give_up("hostname or domainname: %s", strerror(errno));
+}
+
 static __noreturn void init_main(const struct init_request *req, int go)
 {
 	static struct sandbox_config cfg;
@@ -349,8 +365,11 @@ static __noreturn void init_main(const struct init_request *req, int go)
 	char byte;
 
 	setsid();
+	enter_namespaces(req->spec);
 	if (read(go, &byte, 1) != 1)
 		_exit(1);
+	if (req->spec->namespaces.made & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0) /* only now it is in its cgroup */
+		give_up("linux.namespaces: cgroup: %s", strerror(errno));
 	if (req->spec->process.terminal && !req->keep_terminal)
 		init_take_terminal(req->console_socket, &req->spec->process, ready_fd);
 	check_program(req->spec);
@@ -359,7 +378,7 @@ static __noreturn void init_main(const struct init_request *req, int go)
 	fill_config(&cfg, req);
 	cfg.platform = platform;
 	cfg.listener = listen_for_exec(req->container);
-	if (req->pid_namespace && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+	if (namespaces_has(&req->spec->namespaces, CLONE_NEWPID) && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
 		cfg.forked = enter_root;
 	wait_for_start(req->container);
 	if (chdir("/") < 0)
@@ -367,17 +386,44 @@ static __noreturn void init_main(const struct init_request *req, int go)
 	_exit(run_sandbox(&cfg));
 }
 
-pid_t init_spawn(const struct init_request *req, int *go, int *ready)
+static pid_t clone_init(const struct init_request *req, bool *joined)
 {
-	struct clone_args args = { .flags = CLONE_CLEAR_SIGHAND | (req->pid_namespace ? CLONE_NEWPID : 0), .exit_signal = SIGCHLD };
-	int gate[2], report[2];
+	const u32 kinds = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+	struct clone_args args = { .flags = CLONE_CLEAR_SIGHAND | (req->spec->namespaces.made & kinds), .exit_signal = SIGCHLD };
+	int cgroup = cgroup_open_only(req->container);
+	pid_t pid = -1;
+
+	*joined = cgroup >= 0;
+	if (cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (u64)cgroup;
+		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+		args.flags &= ~(u64)CLONE_INTO_CGROUP;
+	}
+	if (pid < 0) { /* before Linux 5.7, or no such cgroup */
+		*joined = false;
+		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	}
+	if (cgroup >= 0)
+		close(cgroup);
+	return pid;
+}
+
+pid_t init_spawn(const struct init_request *req, int *go, int *ready, bool *joined)
+{
+	const struct namespaces *ns = &req->spec->namespaces;
+	int gate[2], report[2], err;
 	char path[4200];
 	pid_t pid;
 
 	snprintf(path, sizeof(path), "%s/start.fifo", req->container->dir);
 	if (mkfifo(path, 0600) < 0 || pipe2(gate, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
 		return -1;
-	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	errno = -namespaces_enter_pid(ns);
+	if (errno)
+		return -1;
+	pid = clone_init(req, joined);
+	err = errno;
 	if (!pid) {
 		close(gate[1]);
 		close(report[0]);
@@ -386,6 +432,8 @@ pid_t init_spawn(const struct init_request *req, int *go, int *ready)
 		ready_fd = report[1];
 		init_main(req, gate[0]);
 	}
+	namespaces_leave_pid(ns);
+	errno = err;
 	close(gate[0]);
 	close(report[1]);
 	*go = gate[1];

@@ -60,6 +60,9 @@ int write_file_atomically(const char *path, const char *text);
 int cgroup_create(struct container *c, const struct spec *spec);
 int cgroup_update(const struct container *c, struct json_object *resources);
 int cgroup_join(const struct container *c, pid_t pid);
+/* Of a container with one cgroup, of version 2: its directory, to be born in (CLONE_INTO_CGROUP); else -1. Joining later costs the host
+ * a grace period. */
+int cgroup_open_only(const struct container *c);
 void cgroup_remove(const struct container *c);
 /* 0 or a status. */
 int cgroup_freeze(const struct container *c, bool frozen);
@@ -75,14 +78,14 @@ int hooks_run(struct json_object *hooks, const char *name, const struct containe
 
 /* ---- init.c ---- */
 struct init_request {
-	const struct spec *spec;
+	struct spec *spec; /* its namespaces are open */
 	const struct container *container;
 	const char *console_socket; /* or NULL */
 	bool keep_terminal;	    /* run in the foreground: our standard files are the terminal */
-	bool pid_namespace;
 };
-/* Start the process that stands for the container; it waits for `go` and, when it is ready, for start. Its pid, or -1. */
-pid_t init_spawn(const struct init_request *req, int *go, int *ready);
+/* Start the process that stands for the container; it waits for `go` and, when it is ready, for start. Its pid, or -1. *joined: it is
+ * in its cgroup already. */
+pid_t init_spawn(const struct init_request *req, int *go, int *ready, bool *joined);
 /* Wait until it is ready. 0 or a status with its error printed. */
 int init_wait_ready(int ready);
 /* A new terminal: its master goes to the socket, its slave becomes the standard files and the controlling terminal. A failure is

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,6 +254,9 @@ bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r)
 	spec->domainname = json_text(r, spec->document, "", "domainname");
 	read_mounts(spec, r);
 	linux_part = json_member(r, spec->document, "", "linux", json_type_object);
+	namespaces_read(&spec->namespaces, linux_part, r);
+	if (!r->failed && spec->hostname && spec->hostname[0] && !namespaces_has(&spec->namespaces, CLONE_NEWUTS))
+		json_fail(r, "%s: hostname: unable to set it without a private UTS namespace", path);
 	spec->cgroups_path = json_text(r, linux_part, "linux", "cgroupsPath");
 	spec->resources = json_member(r, linux_part, "linux", "resources", json_type_object);
 	spec->hooks = json_member(r, spec->document, "", "hooks", json_type_object);

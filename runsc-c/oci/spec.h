@@ -3,6 +3,7 @@
 #define RUNSC_C_OCI_SPEC_H
 
 #include "oci/json.h"
+#include "oci/namespaces.h"
 
 #define SPEC_VERSION "1.0.2"
 #define SPEC_MOUNTS_MAX 100
@@ -33,6 +34,7 @@ struct spec {
 	const char *hostname, *domainname;
 	u32 nmounts;
 	struct spec_mount mounts[SPEC_MOUNTS_MAX];
+	struct namespaces namespaces;
 	const char *cgroups_path;
 	struct json_object *resources, *hooks, *annotations;
 };

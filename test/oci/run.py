@@ -4,6 +4,7 @@
   test/oci/run.py --runtime build/runsc-c/runsc-c --platform ptrace
 """
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -151,6 +152,62 @@ class Oci(unittest.TestCase):
     def test_hostname(self):
         self.bundle.config["hostname"] = "box"
         self.assertEqual(self.sh("hostname"), "box\n")
+
+    def namespaces(self, pid):
+        return {kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("net", "ipc", "uts", "pid", "cgroup", "mnt")}
+
+    def test_namespaces_are_made(self):
+        self.bundle.config["hostname"] = "inside"
+        pid, own = self.create("true"), self.namespaces("self")
+        for kind, value in self.namespaces(pid).items():
+            self.assertNotEqual(value, own[kind], kind)
+        name = subprocess.run(["nsenter", "-t", str(pid), "-u", "hostname"], capture_output=True, text=True).stdout
+        self.assertEqual(name, "inside\n")
+        links = subprocess.run(["nsenter", "-t", str(pid), "-n", "cat", "/proc/net/dev"], capture_output=True, text=True).stdout
+        self.assertEqual(len(links.splitlines()), 3, links)  # two lines of titles and lo
+
+    def test_namespaces_left_out_are_the_hosts(self):
+        self.bundle.config["linux"]["namespaces"] = [{"type": "mount"}, {"type": "pid"}]
+        del self.bundle.config["hostname"]
+        pid, own = self.create("true"), self.namespaces("self")
+        inside = self.namespaces(pid)
+        for kind in "net", "ipc", "uts", "cgroup":
+            self.assertEqual(inside[kind], own[kind], kind)
+        self.assertNotEqual(inside["pid"], own["pid"])
+
+    def test_namespaces_are_joined(self):
+        flags = {"network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid"}
+        with subprocess.Popen(["unshare", "-n", "-i", "-u", "-p", "-f", "sh", "-c", "hostname other; echo; exec sleep 100"],
+                              stdout=subprocess.PIPE) as p:
+            p.stdout.read(1)
+            with open(f"/proc/{p.pid}/task/{p.pid}/children") as f:
+                other = int(f.read())
+            try:
+                del self.bundle.config["hostname"]
+                self.bundle.config["linux"]["namespaces"] = [{"type": t, "path": f"/proc/{other}/ns/{n}"} for t, n in flags.items()] + [{"type": "mount"}]
+                pid = self.create("hostname")
+                for kind in flags.values():
+                    self.assertEqual(os.readlink(f"/proc/{pid}/ns/{kind}"), os.readlink(f"/proc/{other}/ns/{kind}"))
+                self.ok("start", "c")
+                self.wait_status("stopped")
+                self.assertEqual(self.output(), "other\n")
+            finally:
+                with contextlib.suppress(ChildProcessError):  # its namespace ends when all who were in it are reaped
+                    os.waitpid(pid, 0)
+                os.kill(other, signal.SIGKILL)
+
+    def test_bad_namespaces(self):
+        for namespaces, words in (([{"type": "network", "path": "/nonexistent"}], "/nonexistent"),
+                                  ([{"type": "network", "path": "/proc/self/ns/ipc"}], "no network namespace"),
+                                  ([{"type": "network"}, {"type": "network"}], "linux.namespaces[2].type"),
+                                  ([{"type": "nets"}], "linux.namespaces[1].type: nets"),
+                                  ([{"type": "network", "path": "relative"}], "absolute"),
+                                  ([{"type": "mount"}], "hostname")):
+            self.bundle.config["linux"]["namespaces"] = namespaces if words == "hostname" else [{"type": "uts"}] + namespaces
+            self.bundle.write()
+            result = self.call("create", "n")
+            self.assertEqual(result.returncode, 1, namespaces)
+            self.assertIn(words, result.stderr)
 
     def test_root_is_written(self):
         self.sh("echo data > /new")
