@@ -221,12 +221,12 @@ static int start(const struct sandbox_config *cfg, struct run *r, const struct l
 	struct isolation sandbox_iso, gofer_iso;
 	int err;
 
-	r->sandbox.pid = spawn_isolated(&sandbox_iso, SPAWN_NOBODY);
+	r->sandbox.pid = spawn_isolated(&sandbox_iso, SPAWN_NOBODY, !cfg->own_network);
 	if (r->sandbox.pid < 0)
 		return spawn_failed(r->sandbox.name);
 	if (!r->sandbox.pid)
 		sandbox_main(cfg, &sandbox_iso, l->control[1], l->sandbox_go[0], l->channels[0]);
-	r->gofer.pid = spawn_isolated(&gofer_iso, SPAWN_SAME);
+	r->gofer.pid = spawn_isolated(&gofer_iso, SPAWN_SAME, false);
 	if (r->gofer.pid < 0)
 		return spawn_failed(r->gofer.name);
 	if (!r->gofer.pid)

@@ -21,10 +21,10 @@ static pid_t clone_with(u64 flags, int *pidfd)
 	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
-pid_t spawn_isolated(struct isolation *iso, enum spawn_identity identity)
+pid_t spawn_isolated(struct isolation *iso, enum spawn_identity identity, bool new_network)
 {
 	/* A network namespace costs more than all the others together; the gofer's filter has no socket call at all. */
-	const u64 rest = identity == SPAWN_NOBODY ? NS_REST | CLONE_NEWNET : NS_REST;
+	const u64 rest = new_network ? NS_REST | CLONE_NEWNET : NS_REST;
 	/* From everything to nothing: some hosts refuse user namespaces, some (containers) the others. */
 	const u64 attempts[] = { CLONE_NEWUSER | rest, rest, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID, 0 };
 	pid_t pid = -1;

@@ -399,7 +399,7 @@ static int setup(void **state)
 	make_files();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) || pipe2(go, O_CLOEXEC))
 		return -1;
-	pid = spawn_isolated(&iso, SPAWN_SAME);
+	pid = spawn_isolated(&iso, SPAWN_SAME, false);
 	if (!pid)
 		gofer_main(&cfg, &iso, go[0], &pair[1]);
 	close(pair[1]);
