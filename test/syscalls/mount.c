@@ -231,6 +231,41 @@ static void pivot(void)
 	rmdir("new");
 }
 
+/* Objects of this kind, slabinfo(5); 0 where they are called otherwise. */
+static long objects(const char *kind)
+{
+	char line[256], name[64];
+	FILE *f = fopen("/proc/slabinfo", "r");
+	long n, found = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%63s %ld", name, &n) == 2 && !strcmp(name, kind))
+			found = n;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* A file system that goes away takes its fixed names along. */
+static void given_back(void)
+{
+	static const char *const types[] = { "proc", "sysfs", "devtmpfs", "tmpfs" };
+	long before = 0;
+
+	EQ(mkdir("g", 0755), 0);
+	for (int i = 0; i < 4; i++) {
+		for (int n = 0; n < 12; n++) {
+			if (n == 2)
+				before = objects("inode");
+			if (mount("none", "g", types[i], 0, ""))
+				break; /* not all can be mounted everywhere */
+			EQ(umount2("g", 0), 0);
+		}
+		CHECK(objects("inode") - before < 20);
+	}
+	EQ(rmdir("g"), 0);
+}
+
 int main(void)
 {
 	CHECK(mkdtemp(dir));
@@ -249,6 +284,7 @@ int main(void)
 	RUN(stacked);
 	RUN(namespaces);
 	RUN(pivot);
+	RUN(given_back);
 	EQ(chdir("/"), 0);
 	EQ(rmdir(dir), 0);
 	DONE();

@@ -26,6 +26,26 @@ static int show_cpuinfo(struct seq *s, struct inode *inode)
 	return 0;
 }
 
+static void put_slab_kind(void *ctx, const struct slab_kind *k)
+{
+	char name[32];
+
+	if (!kstrcmp(k->name, "kmalloc"))
+		ksnprintf(name, sizeof(name), "kmalloc-%u", k->size);
+	else
+		kstrlcpy(name, k->name, sizeof(name));
+	seq_printf(ctx, "%-17s %6u %6u %6u %4u %4u : tunables    0    0    0 : slabdata %6u %6u      0\n", name, k->active, k->slabs * k->per_slab,
+		   k->size, k->per_slab, k->pages, k->slabs, k->slabs);
+}
+
+static int show_slabinfo(struct seq *s, struct inode *inode)
+{
+	seq_puts(s, "slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> "
+		    "<batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>\n");
+	slab_census(put_slab_kind, s);
+	return 0;
+}
+
 static int show_meminfo(struct seq *s, struct inode *inode)
 {
 	struct meminfo mi;
@@ -150,6 +170,9 @@ void proc_add_files(struct dentry *root)
 		{ "modules", { show_empty, NULL } },	   { "locks", { show_empty, NULL } },
 	};
 
+	static const struct text_file slabinfo = { show_slabinfo, NULL };
+
+	simple_add_file(root, "slabinfo", S_IFREG | 0400, &text_fops, (void *)&slabinfo);
 	for (u32 i = 0; i < ARRAY_SIZE(files); i++)
 		simple_add_file(root, files[i].name, S_IFREG | 0444, &text_fops, (void *)&files[i].file);
 }

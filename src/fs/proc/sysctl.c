@@ -1,4 +1,5 @@
 /* /proc/sys: what programs read there, and the few things that they may change. */
+#include <linux/capability.h>
 #include <linux/errno.h>
 #include <linux/stat.h>
 
@@ -6,7 +7,10 @@
 #include "fs/dev/dev.h"
 #include "fs/proc/proc.h"
 #include "hostcall.h"
+#include "sentry/kernel/task.h"
 #include "sentry/kernel/uts.h"
+#include "sentry/mm/pagecache.h"
+#include "sentry/vfs/vfs.h"
 
 #define SHOW(fn, ...)                                                                   \
 	static int fn(struct seq *s, struct inode *inode)                               \
@@ -92,6 +96,24 @@ static int show_boot_id(struct seq *s, struct inode *inode)
 
 SHOW(show_entropy, "256\n")
 
+/* proc(5): 1 drops pages of files, 2 names and inodes, 3 both. */
+static int store_drop_caches(struct inode *inode, char *text, size_t n)
+{
+	u32 what = (u32)(text[0] - '0');
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (what < 1 || what > 4 || (text[1] && text[1] != '\n'))
+		return -EINVAL;
+	if (what & 2)
+		while (dcache_shrink(1024))
+			;
+	if (what & 1)
+		while (pagecache_shrink(1024))
+			;
+	return 0;
+}
+
 struct sysctl {
 	const char *name;
 	struct text_file file;
@@ -138,12 +160,15 @@ void proc_add_sysctl(struct dentry *root)
 	static const struct sysctl net_ipv4[] = { RO("ip_local_port_range", show_port_range), RO("tcp_rmem", show_tcp_mem),
 						  RO("tcp_wmem", show_tcp_mem), RO("ip_forward", show_zero), RO("tcp_syncookies", show_one),
 						  RO("tcp_timestamps", show_one) };
+	static const struct text_file drop_caches = { show_zero, store_drop_caches };
 	struct dentry *sys = simple_add_dir(root, "sys", 0555), *d;
 
 	d = simple_add_dir(sys, "kernel", 0555);
 	add_all(d, kernel, ARRAY_SIZE(kernel));
 	add_all(simple_add_dir(d, "random", 0555), random, ARRAY_SIZE(random));
-	add_all(simple_add_dir(sys, "vm", 0555), vm, ARRAY_SIZE(vm));
+	d = simple_add_dir(sys, "vm", 0555);
+	add_all(d, vm, ARRAY_SIZE(vm));
+	simple_add_file(d, "drop_caches", S_IFREG | 0200, &text_fops, (void *)&drop_caches);
 	d = simple_add_dir(sys, "fs", 0555);
 	add_all(d, fs, ARRAY_SIZE(fs));
 	add_all(simple_add_dir(d, "inotify", 0555), inotify, ARRAY_SIZE(inotify));

@@ -58,6 +58,12 @@ struct kmem_cache; /* for objects allocated by the thousand */
 struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align);
 void *kmem_cache_alloc(struct kmem_cache *c); /* zeroed */
 void kmem_cache_free(struct kmem_cache *c, void *p);
+/* What kernel memory is used for; counts are those of a moment. */
+struct slab_kind {
+	const char *name;
+	u32 size, per_slab, pages, slabs, active;
+};
+void slab_census(void (*tell)(void *ctx, const struct slab_kind *k), void *ctx);
 void *vmalloc_pages(size_t bytes); /* large, physically contiguous, zeroed; free with vfree_pages */
 void vfree_pages(void *p, size_t bytes);
 

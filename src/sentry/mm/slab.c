@@ -29,6 +29,8 @@ struct kmem_cache {
 	spinlock_t lock;
 	struct list_head partial;
 	struct slab *empty; /* one kept in reserve */
+	u32 nslabs, inuse; /* slabs; objects outside them, those in magazines too: lock */
+	struct kmem_cache *next; /* all_caches */
 	struct magazine *magazines[MAX_CPUS];
 };
 
@@ -38,6 +40,7 @@ static const u32 kmalloc_sizes[] = { 16,  32,  48,  64,	  96,	128,  192,  256,  
 _Static_assert(ARRAY_SIZE(kmalloc_sizes) == ARRAY_SIZE(kmalloc_caches), "one cache a size");
 #define KMALLOC_MAX 16384u
 static _Atomic s64 slab_frames;
+static struct kmem_cache *_Atomic all_caches;
 
 s64 slab_pages(void)
 {
@@ -62,6 +65,9 @@ static void cache_init(struct kmem_cache *c, const char *name, size_t size, size
 	c->per_slab = (u32)(((PAGE_SIZE << c->order) - c->first) / c->size);
 	spin_lock_init(&c->lock);
 	list_init(&c->partial);
+	c->next = atomic_load(&all_caches);
+	while (!atomic_compare_exchange_weak(&all_caches, &c->next, c))
+		;
 }
 
 static struct slab *slab_of(const void *p)
@@ -131,11 +137,13 @@ static u32 cache_take(struct kmem_cache *c, void **out, u32 n)
 			spin_lock(&c->lock);
 			if (!slab)
 				break;
+			c->nslabs++;
 		}
 		if (slab == c->empty)
 			c->empty = NULL;
 		out[got++] = slab_take(c, slab);
 	}
+	c->inuse += got;
 	spin_unlock(&c->lock);
 	return got;
 }
@@ -164,10 +172,13 @@ static void cache_give(struct kmem_cache *c, void **objects, u32 n)
 	struct slab *slab, *tmp;
 
 	spin_lock(&c->lock);
+	c->inuse -= n;
 	while (n-- > 0) {
 		slab = slab_give(c, objects[n]);
-		if (slab)
+		if (slab) {
+			c->nslabs--;
 			list_add(&slab->node, &dead);
+		}
 	}
 	spin_unlock(&c->lock);
 	list_for_each_safe(slab, tmp, &dead, node)
@@ -226,6 +237,30 @@ static void cache_free(struct kmem_cache *c, void *p)
 		cache_give(c, &m->object[m->count], half);
 	}
 	m->object[m->count++] = p;
+}
+
+/* ---- the census: slabinfo(5) ---- */
+
+static u32 in_magazines(const struct kmem_cache *c)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < MAX_CPUS; i++) {
+		const struct magazine *m = READ_ONCE(c->magazines[i]);
+
+		n += m ? READ_ONCE(m->count) : 0;
+	}
+	return n;
+}
+
+void slab_census(void (*tell)(void *ctx, const struct slab_kind *k), void *ctx)
+{
+	for (const struct kmem_cache *c = atomic_load(&all_caches); c; c = c->next) {
+		u32 inuse = READ_ONCE(c->inuse), spare = in_magazines(c);
+		struct slab_kind k = { c->name, c->size, c->per_slab, 1u << c->order, READ_ONCE(c->nslabs), inuse > spare ? inuse - spare : 0 };
+
+		tell(ctx, &k);
+	}
 }
 
 /* ---- kmalloc ---- */

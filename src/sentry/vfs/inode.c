@@ -65,6 +65,7 @@ void sb_put(struct super_block *sb)
 	mutex_unlock(&supers_lock);
 	current->evicting = NULL; /* its inodes end here and now */
 	notify_unmount(sb);
+	simple_release(sb);
 	d_prune_super(sb);
 	if (sb->root)
 		dentry_put(sb->root);

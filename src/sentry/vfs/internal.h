@@ -33,6 +33,9 @@ const struct fs_type *find_fs(const char *name);
 int may_create(struct inode *dir);
 int may_delete(struct inode *dir, struct inode *victim, bool is_dir);
 
+/* ---- libfs.c ---- */
+void simple_release(struct super_block *sb); /* the entries that simple_add_*() made: the file system goes away */
+
 /* ---- path.c ---- */
 enum { LAST_NORM, LAST_DOT, LAST_DOTDOT, LAST_ROOT };
 struct nameidata {

@@ -99,7 +99,8 @@ static struct dentry *add(struct dentry *parent, const char *name, u32 mode)
 	}
 	i->mode = mode;
 	d_set_inode(d, i);
-	d_add(d); /* the reference stays: the entry exists until it is removed */
+	d->flags |= DCACHE_PINNED; /* the reference stays: the entry exists until it is removed */
+	d_add(d);
 	return d;
 }
 
@@ -157,9 +158,39 @@ void simple_remove(struct dentry *parent, const char *name)
 	if (!d)
 		return;
 	d_drop(d);
+	d->flags &= ~(u32)DCACHE_PINNED;
 	d->inode->nlink = 0;
 	dentry_put(d);
 	dentry_put(d); /* the one that simple_add_*() kept */
+}
+
+/* An entry that no other lies below; no longer pinned. */
+static struct dentry *unpin_one(struct dentry *dir)
+{
+	struct dentry *d, *found = NULL;
+
+	spin_lock(&dcache_lock);
+	for (bool deeper = true; deeper;) {
+		deeper = false;
+		list_for_each(d, &dir->children, sibling)
+			if (d->flags & DCACHE_PINNED) {
+				dir = found = d;
+				deeper = true;
+				break;
+			}
+	}
+	if (found)
+		found->flags &= ~(u32)DCACHE_PINNED;
+	spin_unlock(&dcache_lock);
+	return found;
+}
+
+void simple_release(struct super_block *sb)
+{
+	struct dentry *d;
+
+	while (sb->root && (d = unpin_one(sb->root)))
+		dentry_put(d);
 }
 
 int simple_fill_super(struct super_block *sb, u64 magic)

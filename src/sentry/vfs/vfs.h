@@ -183,7 +183,8 @@ struct dentry {
 	char inline_name[32];
 	void *priv;
 };
-enum { DCACHE_UNHASHED = 1, DCACHE_LRU = 2 /* on the list of what may go */, DCACHE_NOCACHE = 4, DCACHE_KEEP = 8 /* watched: stays in the cache */ };
+enum { DCACHE_UNHASHED = 1, DCACHE_LRU = 2 /* on the list of what may go */, DCACHE_NOCACHE = 4, DCACHE_KEEP = 8 /* watched: stays in the cache */,
+       DCACHE_PINNED = 16 /* libfs.c: a reference keeps it while its file system is there */ };
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
 void d_set_inode(struct dentry *d, struct inode *inode); /* consumes the inode reference */
