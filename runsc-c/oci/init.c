@@ -217,6 +217,7 @@ static void fill_config(struct sandbox_config *cfg, const struct init_request *r
 		.ncpus = usable_cpus(), .mem_size = memory_size(req->container), .argv = p->args, .envp = p->env, .cwd = p->cwd,
 		.hostname = req->spec->hostname ? req->spec->hostname : hostname, .domainname = req->spec->domainname,
 		.ngroups = p->ngroups, .groups = p->groups, .no_new_privs = p->no_new_privs, .contained = true,
+		.seccomp = req->spec->seccomp.program, .seccomp_len = req->spec->seccomp.len,
 		.own_network = namespaces_has(&req->spec->namespaces, CLONE_NEWNET),
 		.rlimits = (u64(*)[2])p->rlimits, .strace = oci_options.strace, .log_fd = open_log(req->container),
 		.umask = p->umask == ~0u ? 022 : p->umask, .uid = p->uid, .gid = p->gid, .start = program_start,

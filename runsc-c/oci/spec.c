@@ -255,6 +255,7 @@ bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r)
 	read_mounts(spec, r);
 	linux_part = json_member(r, spec->document, "", "linux", json_type_object);
 	namespaces_read(&spec->namespaces, linux_part, r);
+	spec_read_seccomp(&spec->seccomp, linux_part, r);
 	if (!r->failed && spec->hostname && spec->hostname[0] && !namespaces_has(&spec->namespaces, CLONE_NEWUTS))
 		json_fail(r, "%s: hostname: unable to set it without a private UTS namespace", path);
 	spec->cgroups_path = json_text(r, linux_part, "linux", "cgroupsPath");

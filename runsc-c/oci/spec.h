@@ -26,6 +26,10 @@ struct spec_process {
 	u64 rlimits[SPEC_RLIMITS][2];
 	bool no_new_privs;
 };
+struct spec_seccomp {
+	void *program; /* struct sock_filter[], malloc'ed */
+	u32 len; /* instructions; 0: none */
+};
 struct spec {
 	struct json_object *document;
 	char *rootfs; /* absolute */
@@ -35,6 +39,7 @@ struct spec {
 	u32 nmounts;
 	struct spec_mount mounts[SPEC_MOUNTS_MAX];
 	struct namespaces namespaces;
+	struct spec_seccomp seccomp;
 	const char *cgroups_path;
 	struct json_object *resources, *hooks, *annotations;
 };
@@ -43,6 +48,8 @@ struct spec {
 bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r);
 /* A process object alone, as exec --process has it; what it lacks stays as it is in *p. */
 void spec_read_process(struct spec_process *p, struct json_object *o, struct json_reader *r);
+/* linux.seccomp, compiled. */
+void spec_read_seccomp(struct spec_seccomp *out, struct json_object *linux_part, struct json_reader *r);
 /* The document that `runsc-c spec` prints. */
 extern const char spec_template[];
 

@@ -234,6 +234,8 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->domainname_off = put_string(&p, cfg->domainname ? cfg->domainname : "(none)");
 	bp->argv_off = put_vector(&p, cfg->argv, &bp->argc);
 	bp->envp_off = put_vector(&p, cfg->envp, &bp->envc);
+	bp->seccomp_len = cfg->seccomp_len;
+	bp->seccomp_off = put(&p, cfg->seccomp, cfg->seccomp_len * sizeof(u64), sizeof(u64));
 	put_mounts(&p, bp, cfg);
 	return p.full ? -E2BIG : 0;
 }

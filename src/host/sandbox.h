@@ -44,6 +44,8 @@ struct sandbox_config {
 	u32 ngroups;
 	const u32 *groups; /* supplementary ones */
 	bool no_new_privs;
+	const void *seccomp; /* struct sock_filter[seccomp_len]: a filter for all of the sandbox's programs */
+	u32 seccomp_len;
 	u64 ignored_signals; /* as in boot_params */
 	void (*forked)(const struct sandbox_config *cfg); /* in the command's process, when the other two have been made; or NULL */
 	bool own_network; /* the command is in a network namespace that is not the host's: the sandbox needs no other */

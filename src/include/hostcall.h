@@ -278,6 +278,9 @@ struct boot_params {
 	u32 ngroups;
 	u64 groups_off; /* u32[ngroups]: supplementary groups */
 	u64 domainname_off;
+	u64 seccomp_off; /* struct sock_filter[seccomp_len]: of every program that is started from outside */
+	u32 seccomp_len; /* 0: none */
+	u32 pad2;
 	u64 ignored_signals; /* bit n-1: the command was started with signal n ignored, so the program is too */
 	char cpu_flags[2048]; /* "flags" line of /proc/cpuinfo */
 	char cpu_vendor[16];

@@ -209,6 +209,49 @@ class Oci(unittest.TestCase):
             self.assertEqual(result.returncode, 1, namespaces)
             self.assertIn(words, result.stderr)
 
+    def test_seccomp(self):
+        self.bundle.config["linux"]["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+            "syscalls": [{"names": ["mkdir", "mkdirat", "no_such_call"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
+                         {"names": ["kill"], "action": "SCMP_ACT_ERRNO",
+                          "args": [{"index": 1, "value": 10, "op": "SCMP_CMP_EQ"}]},
+                         {"names": ["sync"], "action": "SCMP_ACT_KILL_PROCESS"}]}
+        os.symlink("busybox", os.path.join(self.bundle.rootfs, "bin/mkdir"))
+        os.symlink("busybox", os.path.join(self.bundle.rootfs, "bin/sync"))
+        script = "mkdir /x 2>&1; kill -0 $$ && echo zero; kill -10 $$ 2>&1 || echo refused; sync; echo $?"
+        lines = self.sh(script).splitlines()
+        self.assertIn("No space left on device", lines[0])
+        self.assertEqual(lines[1], "zero")
+        self.assertIn("refused", lines)
+        self.assertEqual(lines[-1], "159")
+        self.create("sleep", "100")
+        self.ok("start", "c")
+        self.wait_status("running")
+        self.assertIn("No space left", self.call("exec", "c", "mkdir", "/x").stderr)
+
+    def test_seccomp_allow_list(self):
+        with open("/proc/self/status") as f:
+            self.assertIn("Seccomp", f.read())
+        self.bundle.config["linux"]["seccomp"] = {
+            "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 95,
+            "syscalls": [{"names": "read write open openat close fstat newfstatat stat lstat mmap mprotect munmap brk rt_sigaction rt_sigprocmask ioctl "
+                                   "execve exit exit_group arch_prctl set_tid_address set_robust_list rseq prlimit64 readlink getrandom getuid "
+                                   "geteuid getgid getegid setuid setgid uname getpid getppid fcntl dup2 getcwd futex".split(),
+                          "action": "SCMP_ACT_ALLOW"}]}
+        self.assertIn("not supported", self.run_args("/bin/rm", "/bin/false").stderr)
+        self.assertEqual(self.run_args("echo", "fine").stdout, "fine\n")
+
+    def test_bad_seccomp(self):
+        rule = {"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}
+        for change, words in (({"defaultAction": "SCMP_ACT_MAYBE"}, "linux.seccomp.defaultAction"),
+                              ({"syscalls": [dict(rule, action="x")]}, "linux.seccomp.syscalls[0].action"),
+                              ({"syscalls": [rule, dict(rule, args=[{"index": 7, "value": 0, "op": "SCMP_CMP_EQ"}])]}, "syscalls[1].args[0]"),
+                              ({"syscalls": [dict(rule, args=[{"index": 0, "value": 0, "op": "is"}])]}, "args[0].op"),
+                              ({"syscalls": [{"action": "SCMP_ACT_ERRNO"}]}, "names"),
+                              ({"listenerPath": "/x"}, "listenerPath"), ({"flags": ["F"]}, "linux.seccomp.flags[0]")):
+            self.bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", **change}
+            self.refused(self.run_args("true"), words)
+
     def test_root_is_written(self):
         self.sh("echo data > /new")
         with open(os.path.join(self.bundle.rootfs, "new")) as f:

@@ -9,6 +9,7 @@
 #include "fs/dev/dev.h"
 #include "hostcall.h"
 #include "sentry/kernel/exec.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/signal_internal.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/mm/mm.h"
@@ -220,6 +221,9 @@ long start_program(const struct program *p)
 	t->no_new_privs = p->no_new_privs;
 	t->cred = program_cred(p);
 	BUG_ON(!t->cred);
+	s.err = seccomp_start(t);
+	if (s.err)
+		panic("the container's seccomp filter: error %ld", -s.err);
 	kstrlcpy(t->comm, "init", sizeof(t->comm));
 	sched_new_task(t);
 	wait_event(s.done, READ_ONCE(s.finished));

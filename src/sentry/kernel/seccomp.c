@@ -13,6 +13,9 @@
 #include <linux/seccomp.h>
 
 #include "base/log.h"
+#include "base/string.h"
+#include "hostcall.h"
+#include "sentry/kernel/boot.h"
 #include "sentry/kernel/bpf.h"
 #include "sentry/kernel/ptrace.h"
 #include "sentry/kernel/seccomp_notify.h"
@@ -202,6 +205,20 @@ bool seccomp_check(struct task *t)
 
 /* ---- installing ---- */
 
+static struct filter *new_filter(u32 len)
+{
+	struct filter *f = kmalloc(sizeof(*f) + len * sizeof(f->prog[0]));
+
+	if (!f)
+		return NULL;
+	f->len = f->total = len;
+	f->older = NULL;
+	f->notifier = NULL;
+	f->log = false;
+	refcount_set(&f->ref, 1);
+	return f;
+}
+
 static struct filter *fetch_filter(u64 uprog)
 {
 	struct {
@@ -216,13 +233,9 @@ static struct filter *fetch_filter(u64 uprog)
 		return ERR_PTR(-EINVAL);
 	if (!current->no_new_privs && !self_capable(CAP_SYS_ADMIN))
 		return ERR_PTR(-EACCES);
-	f = kmalloc(sizeof(*f) + p.len * sizeof(f->prog[0]));
+	f = new_filter(p.len);
 	if (!f)
 		return ERR_PTR(-ENOMEM);
-	f->len = p.len;
-	f->older = NULL;
-	f->notifier = NULL;
-	refcount_set(&f->ref, 1);
 	if (copy_from_user(f->prog, p.filter, p.len * sizeof(f->prog[0]))) {
 		kfree(f);
 		return ERR_PTR(-EFAULT);
@@ -242,6 +255,28 @@ static void use_filter(struct task *t, struct filter *f)
 	t->seccomp = f;
 	atomic_fetch_or(&t->flags, TIF_SECCOMP);
 	filter_put(old);
+}
+
+int seccomp_start(struct task *t)
+{
+	const struct boot_params *b = boot_params;
+	struct filter *f;
+
+	if (!b->seccomp_len)
+		return 0;
+	if (b->seccomp_len > BPF_MAXINSNS)
+		return -EINVAL;
+	f = new_filter(b->seccomp_len);
+	if (!f)
+		return -ENOMEM;
+	memcpy(f->prog, pa_to_va(b->seccomp_off), f->len * sizeof(f->prog[0]));
+	if (!bpf_valid(f->prog, f->len, DATA_WORDS)) {
+		kfree(f);
+		return -EINVAL;
+	}
+	use_filter(t, f);
+	filter_put(f);
+	return 0;
 }
 
 /* Is `ancestor` in the chain of f? Threads whose filters went other ways cannot be brought in step. */

@@ -10,6 +10,8 @@ struct task;
 bool seccomp_check(struct task *t);
 long seccomp_mode(const struct task *t); /* as prctl(PR_GET_SECCOMP) */
 long prctl_set_seccomp(u64 mode, u64 ufilter);
+/* A program that is started from outside begins with the container's filter, if there is one. 0 or -errno. */
+int seccomp_start(struct task *t);
 /* The child gets the parent's filters; the dead give theirs up. */
 void seccomp_fork(struct task *child);
 void seccomp_leave(struct task *t); /* it makes no more calls; takes tasklist_lock */
