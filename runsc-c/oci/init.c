@@ -171,13 +171,20 @@ static void add_mounts(struct sandbox_config *cfg, const struct init_request *re
 	const struct spec *spec = req->spec;
 
 	sandbox_add_tree(cfg, spec->rootfs, spec->root_readonly);
-	add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_GOFER, "/", .flags = spec->root_readonly ? MS_RDONLY : 0 });
+	/* A root that is not to be written may lack mount points: they are made above it, in memory. */
+	add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_GOFER, "/", .overlay = spec->root_readonly });
 	for (u32 i = 0; i < spec->nmounts; i++) {
 		if (spec->mounts[i].is_bind)
 			add_bind(cfg, &spec->mounts[i], req->container->bundle);
 		else
 			add_special(cfg, &spec->mounts[i]);
 	}
+	if (spec->root_readonly)
+		add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_READONLY, "/" });
+	for (char **p = spec->masked_paths; p && *p; p++)
+		add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_MASK, *p });
+	for (char **p = spec->readonly_paths; p && *p; p++)
+		add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_READONLY, *p });
 }
 
 static u32 usable_cpus(void)

@@ -225,6 +225,16 @@ static void check_version(struct spec *spec, struct json_reader *r)
 		json_fail(r, "%s: ociVersion: %s: only versions 1.x are known", r->document, v);
 }
 
+static char **read_paths(struct json_reader *r, struct json_object *linux_part, const char *name)
+{
+	char **list = json_texts(r, linux_part, "linux", name);
+
+	for (u32 i = 0; list && list[i]; i++)
+		if (list[i][0] != '/')
+			json_fail(r, "%s: linux.%s[%u]: %s: an absolute path is needed", r->document, name, i, list[i]);
+	return list;
+}
+
 bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r)
 {
 	struct json_object *process, *linux_part;
@@ -259,6 +269,8 @@ bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r)
 	if (!r->failed && spec->hostname && spec->hostname[0] && !namespaces_has(&spec->namespaces, CLONE_NEWUTS))
 		json_fail(r, "%s: hostname: unable to set it without a private UTS namespace", path);
 	spec->cgroups_path = json_text(r, linux_part, "linux", "cgroupsPath");
+	spec->masked_paths = read_paths(r, linux_part, "maskedPaths");
+	spec->readonly_paths = read_paths(r, linux_part, "readonlyPaths");
 	spec->resources = json_member(r, linux_part, "linux", "resources", json_type_object);
 	spec->hooks = json_member(r, spec->document, "", "hooks", json_type_object);
 	spec->annotations = json_member(r, spec->document, "", "annotations", json_type_object);

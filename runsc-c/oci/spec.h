@@ -41,6 +41,7 @@ struct spec {
 	struct namespaces namespaces;
 	struct spec_seccomp seccomp;
 	const char *cgroups_path;
+	char **masked_paths, **readonly_paths; /* NULL-terminated, or NULL */
 	struct json_object *resources, *hooks, *annotations;
 };
 

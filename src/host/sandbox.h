@@ -12,7 +12,7 @@
 enum sandbox_platform { SANDBOX_PTRACE, SANDBOX_KVM };
 
 #define SANDBOX_TREES_MAX 64 /* host trees that a sandbox sees */
-#define SANDBOX_MOUNTS_MAX 128
+#define SANDBOX_MOUNTS_MAX 256
 
 struct sandbox_tree {
 	const char *path; /* on the host */

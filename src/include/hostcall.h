@@ -287,7 +287,9 @@ struct boot_params {
 	u32 cpu_family, cpu_model_id, cpu_stepping, cpu_cache_kb;
 };
 enum boot_mount_kind { BOOT_MOUNT_GOFER, BOOT_MOUNT_TMPFS, BOOT_MOUNT_PROC, BOOT_MOUNT_SYSFS, BOOT_MOUNT_DEV, BOOT_MOUNT_DEVPTS,
-		       BOOT_MOUNT_MQUEUE };
+		       BOOT_MOUNT_MQUEUE,
+		       BOOT_MOUNT_MASK,	    /* no file system: what is at the target is hidden, by nothing; done if it is there */
+		       BOOT_MOUNT_READONLY, /* likewise: what is at the target cannot be written by that way */ };
 struct boot_mount {
 	u64 target_off; /* absolute path in the sandbox; what is missing of it is made */
 	u64 options_off; /* as mount(2) takes them */

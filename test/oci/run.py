@@ -209,6 +209,27 @@ class Oci(unittest.TestCase):
             self.assertEqual(result.returncode, 1, namespaces)
             self.assertIn(words, result.stderr)
 
+    def test_masked_and_readonly_paths(self):
+        for name in "secret", "fixed/below", "hidden/below":
+            path = os.path.join(self.bundle.rootfs, "etc", name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as f:
+                f.write("contents\n")
+        self.bundle.config["linux"]["maskedPaths"] = ["/etc/secret", "/etc/hidden", "/etc/missing", "/proc/version"]
+        self.bundle.config["linux"]["readonlyPaths"] = ["/etc/fixed", "/proc/sys", "/etc/none"]
+        out = self.sh("cat /etc/secret /proc/version; ls -A /etc/hidden; cat /etc/fixed/below; echo x > /etc/fixed/below && echo written;"
+                      "echo x > /proc/sys/kernel/hostname && echo changed; echo y > /etc/hidden/n && echo made; echo z > /etc/other && cat /etc/other; true")
+        self.assertEqual(out, "contents\nz\n")
+        self.bundle.config["linux"]["maskedPaths"] = ["relative"]
+        self.refused(self.run_args("true"), "linux.maskedPaths[0]")
+
+    def test_readonly_root_without_mount_points(self):
+        self.bundle.config["root"]["readonly"] = True
+        for name in "proc", "dev", "sys", "tmp":
+            os.rmdir(os.path.join(self.bundle.rootfs, name))
+        self.assertEqual(self.sh("test -e /proc/self/stat && test -c /dev/null && test -d /sys/kernel && echo x 2>/dev/null > /etc/x || echo refused"), "refused\n")
+        self.assertEqual(sorted(os.listdir(self.bundle.rootfs)), ["bin", "etc"])
+
     def test_seccomp(self):
         self.bundle.config["linux"]["seccomp"] = {
             "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],

@@ -11,7 +11,9 @@
 #include "fs/proc/proc.h"
 #include "fs/sys/sysfs.h"
 #include "hostcall.h"
+#include "base/log.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/mount_tree.h"
 
 /* mkdir -p for the sentry's own mount points; what exists already is fine. */
 static void make_directories(const char *path)
@@ -64,6 +66,69 @@ static const char *boot_text(u64 off)
 	return (const char *)boot_params + off;
 }
 
+/* ---- what config.json masks and makes read-only ---- */
+
+static int hang(struct mount *m, const struct path *at)
+{
+	int err = m ? 0 : -ENOMEM;
+
+	mutex_lock(&namespace_lock);
+	if (!err)
+		err = attach_tree(m, at);
+	mutex_unlock(&namespace_lock);
+	if (err && m)
+		mount_put(m);
+	return err;
+}
+
+/* A file shows /dev/null, a directory an empty one. */
+static int mask(const char *target, const struct path *at)
+{
+	struct path null;
+	int err;
+
+	if (S_ISDIR(at->dentry->inode->mode))
+		return kern_mount_at("tmpfs", "tmpfs", target, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "", NULL);
+	err = path_lookup(AT_FDCWD, "/dev/null", LOOKUP_FOLLOW, &null);
+	if (err)
+		return err;
+	err = hang(clone_mount(null.mnt, null.dentry), at);
+	path_put(&null);
+	return err;
+}
+
+static int make_readonly(const struct path *at)
+{
+	struct mount *copy;
+
+	if (at->dentry == at->mnt->root) {
+		at->mnt->flags |= MS_RDONLY;
+		return 0;
+	}
+	copy = copy_tree(at->mnt, at->dentry, true);
+	if (copy)
+		copy->flags |= MS_RDONLY;
+	return hang(copy, at);
+}
+
+static void restrict_path(const struct boot_mount *bm)
+{
+	const char *target = boot_text(bm->target_off);
+	struct path at;
+	int err = path_lookup(AT_FDCWD, target, LOOKUP_FOLLOW, &at);
+
+	if (err == -ENOENT || err == -ENOTDIR)
+		return;
+	if (!err) {
+		err = bm->kind == BOOT_MOUNT_MASK ? mask(target, &at) : make_readonly(&at);
+		path_put(&at);
+	}
+	if (err) /* not to be had half */
+		panic("%s cannot be %s: error %d", target, bm->kind == BOOT_MOUNT_MASK ? "masked" : "made read-only", -err);
+}
+
+/* ---- mounts ---- */
+
 static void mount_boot_entry(const struct boot_mount *bm)
 {
 	static const char *const types[] = {
@@ -102,7 +167,10 @@ void vfs_init(void)
 	anon_init();
 	bm = (const struct boot_mount *)((const char *)boot_params + boot_params->mounts_off);
 	for (u32 i = 0; i < boot_params->nmounts; i++) {
-		mount_boot_entry(&bm[i]);
+		if (bm[i].kind == BOOT_MOUNT_MASK || bm[i].kind == BOOT_MOUNT_READONLY)
+			restrict_path(&bm[i]);
+		else
+			mount_boot_entry(&bm[i]);
 		BUG_ON(!init_root.mnt);
 	}
 }
