@@ -97,6 +97,25 @@ static void set_created(struct container *c)
 	snprintf(c->created + n, sizeof(c->created) - n, ".%09ldZ", ts.tv_nsec);
 }
 
+/* What is neither obeyed nor refused is said. */
+static void warn_of_ignored(const struct spec *spec)
+{
+	static const char *const ignored[] = { "sysctl", "intelRdt", "mountLabel", "timeOffsets" };
+	static const char *const ignored_resources[] = { "network", "hugepageLimits", "rdma" };
+	struct json_object *linux_part = NULL, *o;
+
+	json_object_object_get_ex(spec->document, "linux", &linux_part);
+	for (u32 i = 0; linux_part && i < ARRAY_SIZE(ignored); i++)
+		if (json_object_object_get_ex(linux_part, ignored[i], &o) && o && json_object_get_type(o) == json_type_object &&
+		    json_object_object_length(o))
+			oci_warn("linux.%s: left out: the sandbox has none of its own", ignored[i]);
+	for (u32 i = 0; spec->resources && i < ARRAY_SIZE(ignored_resources); i++)
+		if (json_object_object_get_ex(spec->resources, ignored_resources[i], &o) && o)
+			oci_warn("linux.resources.%s: left out", ignored_resources[i]);
+	if (spec->hooks && json_object_object_get_ex(spec->hooks, "startContainer", &o) && o && json_object_array_length(o))
+		oci_warn("hooks.startContainer: left out: no program of the bundle runs outside the sandbox");
+}
+
 static int make_process(struct container *c, struct spec *spec, const struct create_options *o, bool foreground)
 {
 	struct init_request req = { .spec = spec, .container = c, .console_socket = o->console_socket,
@@ -161,6 +180,7 @@ static int create(struct container *c, const char *id, const struct create_optio
 	c->annotations = spec.annotations;
 	c->hooks = spec.hooks;
 	set_created(c);
+	warn_of_ignored(&spec);
 	err = cgroup_create(c, &spec);
 	if (!err)
 		err = make_process(c, &spec, o, foreground);

@@ -30,7 +30,7 @@ int cmd_state(int argc, char **argv)
 		return printf("Usage: runsc-c state ID\nPrint the state of a container as the runtime-spec has it.\n") < 0;
 	if (argc != 2)
 		return oci_fail("state: exactly one container id is needed");
-	err = container_open(&c, argv[1]);
+	err = container_look(&c, argv[1]);
 	return err ? err : print_json(container_state(&c, container_status(&c)));
 }
 
@@ -80,7 +80,7 @@ int cmd_list(int argc, char **argv)
 	for (u32 i = 0; i < n; i++) {
 		enum container_status s;
 
-		if (container_open(&c, names[i]))
+		if (container_look(&c, names[i]))
 			continue;
 		s = container_status(&c);
 		if (quiet)
@@ -90,7 +90,6 @@ int cmd_list(int argc, char **argv)
 		else
 			printf("%-20s %-10d %-10s %-30s %-32s %s\n", c.id, s == STATUS_STOPPED ? 0 : c.pid, container_status_name(s), c.bundle,
 			       c.created, "root");
-		container_close(&c);
 	}
 	if (json)
 		printf("%s\n", n ? json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "null");
@@ -114,7 +113,7 @@ int cmd_ps(int argc, char **argv)
 		}
 	if (argc - optind < 1)
 		return oci_fail("ps: a container id is needed");
-	err = container_open(&c, argv[optind]);
+	err = container_look(&c, argv[optind]);
 	if (err)
 		return err;
 	if (container_status(&c) == STATUS_STOPPED)
@@ -168,16 +167,13 @@ static int print_stats(const char *id)
 {
 	static struct container c;
 	struct json_object *o;
-	int err = container_open(&c, id);
+	int err = container_look(&c, id);
 
 	if (err)
 		return err;
-	if (container_status(&c) == STATUS_STOPPED) {
-		container_close(&c);
+	if (container_status(&c) == STATUS_STOPPED)
 		return oci_fail("container not running");
-	}
 	o = stats(&c);
-	container_close(&c);
 	printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
 	return finish_stdout();

@@ -1,4 +1,5 @@
 /* A container's state: one folder below --root, with state.json, the lock, and the FIFO that start opens. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,15 +30,24 @@ static int set_place(struct container *c, const char *id)
 	return 0;
 }
 
+static int missing(const struct container *c)
+{
+	return oci_fail("container \"%s\" does not exist", c->id);
+}
+
+/* Whoever had it may have deleted the container meanwhile: then the lock is of a file that is gone. */
 static int take_lock(struct container *c)
 {
 	char path[4200];
+	struct stat st;
 
 	snprintf(path, sizeof(path), "%s/lock", c->dir);
 	c->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (c->lock < 0 || flock(c->lock, LOCK_EX) < 0)
+	if (c->lock < 0 && errno == ENOENT)
+		return missing(c);
+	if (c->lock < 0 || flock(c->lock, LOCK_EX) < 0 || fstat(c->lock, &st) < 0)
 		return oci_fail("%s: %s", path, strerror(errno));
-	return 0;
+	return st.st_nlink ? 0 : missing(c);
 }
 
 static int make_root(void)
@@ -77,19 +87,35 @@ void container_close(struct container *c)
 	c->lock = -1;
 }
 
+/* Everything in it: a writer that was killed leaves its file, too. */
+static int empty_folder(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	while ((e = readdir(d)))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && unlinkat(dirfd(d), e->d_name, 0) < 0 && errno != ENOENT)
+			err = -errno;
+	closedir(d);
+	return err;
+}
+
 int container_remove(struct container *c)
 {
-	static const char *const files[] = { "control.sock", "state.json", "start.fifo", "lock" };
-	char path[4200];
+	for (u32 tries = 0; tries < 100; tries++) { /* somebody may be opening the lock just now */
+		int err = empty_folder(c->dir);
 
-	for (u32 i = 0; i < ARRAY_SIZE(files); i++) {
-		snprintf(path, sizeof(path), "%s/%s", c->dir, files[i]);
-		if (unlink(path) < 0 && errno != ENOENT)
-			return oci_fail("%s: %s", path, strerror(errno));
+		if (err && err != -ENOENT)
+			return oci_fail("%s: %s", c->dir, strerror(-err));
+		if (rmdir(c->dir) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != ENOTEMPTY)
+			break;
 	}
-	if (rmdir(c->dir) < 0 && errno != ENOENT)
-		return oci_fail("%s: %s", c->dir, strerror(errno));
-	return 0;
+	return oci_fail("%s: %s", c->dir, strerror(errno));
 }
 
 int write_file_atomically(const char *path, const char *text)
@@ -165,28 +191,47 @@ static void read_state(struct container *c, struct json_object *o, struct json_r
 	free(cgroups);
 }
 
-int container_open(struct container *c, const char *id)
+/* False: there is no state.json, of a create that was killed or is not that far. */
+static bool load_state(struct container *c, int *err)
 {
 	struct json_reader r = { 0 };
 	struct json_object *o;
 	char path[4200];
+
+	*err = 0;
+	snprintf(path, sizeof(path), "%s/state.json", c->dir);
+	if (access(path, F_OK) < 0)
+		return false;
+	o = json_load(&r, path);
+	if (o)
+		read_state(c, o, &r);
+	json_object_put(o);
+	if (r.failed)
+		*err = oci_fail("%s", r.error);
+	return true;
+}
+
+int container_open(struct container *c, const char *id)
+{
 	int err = set_place(c, id);
 
 	if (err)
 		return err;
 	if (access(c->dir, F_OK) < 0)
-		return oci_fail("container \"%s\" does not exist", id);
+		return missing(c);
 	err = take_lock(c);
+	if (!err)
+		load_state(c, &err);
+	return err;
+}
+
+int container_look(struct container *c, const char *id)
+{
+	int err = set_place(c, id);
+
 	if (err)
 		return err;
-	snprintf(path, sizeof(path), "%s/state.json", c->dir);
-	if (access(path, F_OK) < 0) /* a create that was killed on the way: there is only a folder */
-		return 0;
-	o = json_load(&r, path);
-	if (o)
-		read_state(c, o, &r);
-	json_object_put(o);
-	return r.failed ? oci_fail("%s", r.error) : 0;
+	return load_state(c, &err) ? err : missing(c);
 }
 
 /* ---- status ---- */

@@ -44,6 +44,8 @@ struct container {
 int container_new(struct container *c, const char *id);
 /* An existing one, locked. 0 or a status. */
 int container_open(struct container *c, const char *id);
+/* As it is now, without its lock: hooks ask for the state while create holds that. */
+int container_look(struct container *c, const char *id);
 int container_save(const struct container *c);
 void container_close(struct container *c);
 int container_remove(struct container *c); /* the folder */

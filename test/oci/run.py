@@ -380,6 +380,27 @@ class Oci(unittest.TestCase):
         with open(trace) as f:
             self.assertEqual(f.read().split("\n")[:-1], [n + " y 1" for n in ("prestart", "createRuntime", "createContainer", "poststart", "poststop")])
 
+    def test_hook_asks_for_the_state(self):
+        out = os.path.join(self.top, "asked")
+        script = f"cat > /dev/null; {RUNTIME} --root {self.root} state c > {out}"
+        self.bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
+        self.assertEqual(self.run_args("true").returncode, 0)
+        with open(out) as f:
+            self.assertEqual(json.load(f)["id"], "c")
+
+    def test_hook_that_does_not_read(self):
+        self.bundle.config["annotations"] = {"x%d" % i: "y" * 1000 for i in range(200)}
+        self.bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]}
+        self.refused(self.run_args("true"), "took longer than 1 s")
+
+    def test_leftovers_are_deleted(self):
+        self.create("sleep", "100")
+        with open(os.path.join(self.root, "c", "state.json.12345"), "w") as f:
+            f.write("half")
+        self.ok("delete", "--force", "c")
+        self.assertFalse(os.path.exists(os.path.join(self.root, "c")))
+        self.refused(self.call("state", "c"), "does not exist")
+
     def test_failing_hook(self):
         self.bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/false"}]}
         self.refused(self.run_args("true"), "hooks.createRuntime[0]", "exit status 1")
