@@ -246,6 +246,41 @@ static long objects(const char *kind)
 	return found;
 }
 
+/* A mount namespace cannot be shown in itself; another kind, or a younger one, can. */
+static void shown_namespaces(void)
+{
+	int p[2], status;
+	char name[64], c;
+	pid_t pid;
+
+	touch("ns");
+	FAILS(mount("/proc/self/ns/mnt", "ns", NULL, MS_BIND, NULL), EINVAL);
+	EQ(mount("/proc/self/ns/uts", "ns", NULL, MS_BIND, NULL), 0);
+	EQ(umount2("ns", 0), 0);
+	EQ(pipe(p), 0);
+	pid = fork();
+	if (!pid) {
+		char parent[64];
+
+		close(p[1]);
+		snprintf(parent, sizeof(parent), "/proc/%d/ns/mnt", getppid());
+		if (unshare(CLONE_NEWNS))
+			_exit(2);
+		EQ(mount(parent, "ns", NULL, MS_BIND, NULL), -1); /* an older one */
+		read(p[0], &c, 1);
+		_exit(check_failures ? 1 : 0);
+	}
+	close(p[0]);
+	snprintf(name, sizeof(name), "/proc/%d/ns/mnt", pid);
+	for (int i = 0; i < 1000 && mount(name, "ns", NULL, MS_BIND, NULL); i++)
+		usleep(1000); /* until the child has its own */
+	EQ(umount2("ns", 0), 0);
+	close(p[1]);
+	EQ(waitpid(pid, &status, 0), pid);
+	EQ(status, 0);
+	EQ(unlink("ns"), 0);
+}
+
 /* A file system that goes away takes its fixed names along. */
 static void given_back(void)
 {
@@ -284,6 +319,7 @@ int main(void)
 	RUN(stacked);
 	RUN(namespaces);
 	RUN(pivot);
+	RUN(shown_namespaces);
 	RUN(given_back);
 	EQ(chdir("/"), 0);
 	EQ(rmdir(dir), 0);

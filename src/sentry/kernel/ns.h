@@ -36,5 +36,7 @@ struct ns_common *ns_of_task(struct task *t, u32 link);
 int ns_path(struct ns_common *n, struct path *out); /* 0 with a referenced path, or -errno */
 struct file;
 struct ns_common *ns_of_file(const struct file *f); /* NULL: no such file; no reference */
+struct inode;
+struct ns_common *ns_of_inode(const struct inode *i);
 
 #endif

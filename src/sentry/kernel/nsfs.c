@@ -13,9 +13,14 @@
 
 static struct mount *nsfs;
 
+struct ns_common *ns_of_inode(const struct inode *i)
+{
+	return nsfs && i->sb == nsfs->sb ? i->priv : NULL;
+}
+
 struct ns_common *ns_of_file(const struct file *f)
 {
-	return nsfs && f->inode->sb == nsfs->sb ? f->inode->priv : NULL;
+	return ns_of_inode(f->inode);
 }
 
 static long open_ns(struct ns_common *n)

@@ -212,12 +212,35 @@ static void attach(struct mount *m, struct mount *parent, struct dentry *at)
 
 static bool dead(const struct dentry *d) { return d->flags & DCACHE_UNHASHED && d->parent != d; }
 
+/* The mount namespace whose file it shows, or NULL. */
+static struct ns_common *shown_mount_ns(const struct mount *m)
+{
+	struct ns_common *n = m->root->inode ? ns_of_inode(m->root->inode) : NULL;
+
+	return n && n->kind == NS_MNT ? n : NULL;
+}
+
+/* mount_namespaces(7): a namespace may be shown in older ones only, lest it keep itself alive. */
+static bool would_loop(struct mount *m, const struct mount_ns *ns)
+{
+	const struct ns_common *n;
+
+	for (struct mount *c = m; c && ns; c = next_mount(c, m)) {
+		n = shown_mount_ns(c);
+		if (n && n->ino <= ns->c.ino)
+			return true;
+	}
+	return false;
+}
+
 int attach_tree(struct mount *m, const struct path *at)
 {
 	if (S_ISDIR(m->root->inode->mode) != S_ISDIR(at->dentry->inode->mode))
 		return -ENOTDIR;
 	if (dead(at->dentry))
 		return -ENOENT;
+	if (would_loop(m, at->mnt->ns))
+		return -EINVAL;
 	attach(m, at->mnt, at->dentry);
 	return 0;
 }
@@ -287,7 +310,7 @@ void dissolve_mount(struct mount *m)
 
 static bool dentry_within(struct dentry *d, struct dentry *root) { return d_ancestor(root, d); }
 
-struct mount *copy_tree(struct mount *m, struct dentry *root, bool recursive)
+static struct mount *copy_mounts(struct mount *m, struct dentry *root, bool recursive, bool namespaces)
 {
 	struct mount *copy = clone_mount(m, root);
 
@@ -296,7 +319,7 @@ struct mount *copy_tree(struct mount *m, struct dentry *root, bool recursive)
 		return copy;
 	for (struct mount *c = next_mount(m, m); c; c = next_mount(c, m)) {
 		c->copy = NULL;
-		if (!c->parent->copy || (c->parent == m && !dentry_within(c->mountpoint, root)))
+		if (!c->parent->copy || (c->parent == m && !dentry_within(c->mountpoint, root)) || (!namespaces && shown_mount_ns(c)))
 			continue;
 		c->copy = clone_mount(c, c->root);
 		if (!c->copy) {
@@ -307,6 +330,11 @@ struct mount *copy_tree(struct mount *m, struct dentry *root, bool recursive)
 		attach(c->copy, c->parent->copy, c->mountpoint);
 	}
 	return copy;
+}
+
+struct mount *copy_tree(struct mount *m, struct dentry *root, bool recursive)
+{
+	return copy_mounts(m, root, recursive, true);
 }
 
 /* Locked. Would a copy of this place alone uncover what a locked mount covers? */
@@ -344,7 +372,7 @@ int mount_ns_unshare(struct nsproxy *ns, struct fs_state *fs, struct user_ns *ow
 	ns_init(&fresh->c, NS_MNT, owner);
 	list_init(&fresh->mounts);
 	mutex_lock(&namespace_lock);
-	fresh->root = copy_tree(old->root, old->root->root, true);
+	fresh->root = copy_mounts(old->root, old->root->root, true, false);
 	if (fresh->root) {
 		for (struct mount *m = fresh->root; m; m = next_mount(m, fresh->root)) {
 			m->ns = fresh;
