@@ -15,10 +15,11 @@
 #include "command.h"
 #include "host/hostmem.h"
 #include "options.h"
+#include "platform/kvm/kvm_host.h"
 #include "run.h"
 #include "standard_files.h"
 
-enum { OPT_PLATFORM = 256, OPT_CWD, OPT_ENV, OPT_ROOT, OPT_RW, OPT_STRACE, OPT_LOG, OPT_STATS, OPT_CPUS, OPT_MEMORY, OPT_NO_URING, OPT_HELP };
+enum { OPT_PLATFORM = 256, OPT_CWD, OPT_ENV, OPT_ROOT, OPT_RW, OPT_STRACE, OPT_LOG, OPT_STATS, OPT_CPUS, OPT_MEMORY, OPT_NO_URING, OPT_KVM_WITHOUT, OPT_HELP };
 
 static const struct option options[] = {
 	{ "platform", required_argument, NULL, OPT_PLATFORM },
@@ -32,6 +33,7 @@ static const struct option options[] = {
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "no-io-uring", no_argument, NULL, OPT_NO_URING },
+	{ "kvm-without", required_argument, NULL, OPT_KVM_WITHOUT },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -53,7 +55,10 @@ static int help(void)
 	       "  --stats            print what was counted to standard error at the end\n"
 	       "  --debug-log=FILE   messages of the sandbox\n"
 	       "  --no-io-uring      do without io_uring, as on hosts that have none\n"
-	       "  --help             this text\n");
+	       "  --kvm-without=LIST do without these features of the CPU or of KVM, as on hosts that\n"
+	       "                     lack them: %s\n"
+	       "  --help             this text\n",
+	       kvm_without_names());
 	return finish_stdout();
 }
 
@@ -105,6 +110,15 @@ static int set_memory(struct sandbox_config *cfg, const char *text)
 	return 0;
 }
 
+static int set_without(struct sandbox_config *cfg, const char *list)
+{
+	char bad[64];
+
+	if (kvm_without_parse(list, &cfg->kvm_without, bad, sizeof(bad)))
+		return 0;
+	return fail("--kvm-without: '%s' is none of %s", bad, kvm_without_names());
+}
+
 /* One option; 0, or a status. */
 static int take(int c, struct sandbox_config *cfg, const char **platform)
 {
@@ -142,6 +156,8 @@ static int take(int c, struct sandbox_config *cfg, const char **platform)
 	case OPT_NO_URING:
 		cfg->no_uring = true;
 		return 0;
+	case OPT_KVM_WITHOUT:
+		return set_without(cfg, optarg);
 	}
 	return STATUS_FAILED;
 }

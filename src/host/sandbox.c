@@ -76,7 +76,7 @@ static void ptrace_counters(void)
 static void prepare_kvm(const struct sandbox_config *cfg)
 {
 	struct kvm_config kc = { .mem = hostmem.base, .mem_size = hostmem.size, .window = hostmem.window, .readable = window_readable,
-				 .repair = window_repair, .ncpus = cfg->ncpus,
+				 .repair = window_repair, .ncpus = cfg->ncpus, .without = cfg->kvm_without,
 				 .hostcall = hostcall_dispatch, .fatal = kvm_died };
 	char err[256];
 

@@ -52,6 +52,7 @@ struct sandbox_config {
 	bool contained; /* all signals of the command's process are for process 1 */
 	u64 (*rlimits)[2]; /* RLIMIT_*: soft, hard; NULL: this process' */
 	bool strace, stats, no_uring;
+	u32 kvm_without; /* KVM_WITHOUT_* */
 	int log_fd;	/* --debug-log, or -1 */
 	int listener;	/* socket for those who start further programs, or -1 (the command's process alone has it) */
 	u32 umask, uid, gid;

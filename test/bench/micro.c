@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -443,6 +444,18 @@ static void read64k(long n)
 	close(fd);
 }
 
+/* How much longer than asked for. */
+static void oversleep(long n)
+{
+	struct timespec ms = { .tv_nsec = 1000000 };
+
+	prctl(PR_SET_TIMERSLACK, 1);
+	while (n--) {
+		nanosleep(&ms, NULL);
+		left_out += 1000000;
+	}
+}
+
 static volatile sig_atomic_t got;
 static void on_signal(int sig) { got++; }
 
@@ -462,7 +475,7 @@ static const struct {
 	{ "empty", empty_loop }, { "null", null_call }, { "unknown", unknown_call }, { "vdso", clock_vdso }, { "clock", clock_call }, { "zero", read_zero }, { "pipe", pipe_rw },
 	{ "pipe-pp", pipe_pp }, { "unix-pp", unix_pp }, { "tcp-pp", tcp_pp }, { "futex-pp", futex_pp }, { "futex", futex_wake }, { "fork", fork_wait },
 	{ "fork-exec", fork_exec }, { "vfork-exec", vfork_exec }, { "thread", thread }, { "map", map }, { "map-touch", map_touch }, { "touch", touch }, { "cow", copy_on_write }, { "file", fault_file }, { "mprotect", protect },
-	{ "open", open_close }, { "stat", do_stat }, { "read64k", read64k }, { "signal", signal_self },
+	{ "open", open_close }, { "stat", do_stat }, { "read64k", read64k }, { "signal", signal_self }, { "sleep", oversleep },
 };
 
 static double run(void (*fn)(long n), long n)

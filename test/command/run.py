@@ -97,6 +97,7 @@ class Options(unittest.TestCase):
         self.refused(raw("do", "--root=", "true"), "--root")
         self.refused(raw("do", "--rw=/etc/passwd", "true"), "--rw", "/etc/passwd")
         self.refused(raw("do", "--memory=1M", "true"), "--memory", "64M")
+        self.refused(raw("do", "--kvm-without=smap,nosuch", "true"), "--kvm-without", "nosuch")
         self.refused(raw("platforms", "extra"), "extra")
         self.refused(raw("do", ""), "empty")
 

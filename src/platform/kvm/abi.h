@@ -51,7 +51,6 @@
 #define KVM_F_SMAP 2
 #define KVM_F_FSGSBASE 4
 #define KVM_F_XSAVE 8
-#define KVM_F_PCID 16
 
 /* Offsets for assembly; asserted in guest_boot.c. */
 #define PCPU_SELF 0

@@ -24,6 +24,36 @@
 /* All flags but the fixed one and ID: as Linux has it, so that nothing of the user's reaches ring 0. */
 #define FMASK 0x257fd5u
 
+static const struct {
+	const char *name;
+	u32 bits;
+} without_names[] = {
+	{ "smap", KVM_WITHOUT_SMAP }, { "smep", KVM_WITHOUT_SMEP }, { "fsgsbase", KVM_WITHOUT_FSGSBASE }, { "xsave", KVM_WITHOUT_XSAVE },
+	{ "1g-pages", KVM_WITHOUT_1G_PAGES }, { "umip", KVM_WITHOUT_UMIP }, { "tsc-control", KVM_WITHOUT_TSC_CONTROL }, { "all", ~0u },
+};
+
+const char *kvm_without_names(void)
+{
+	return "smap, smep, fsgsbase, xsave, 1g-pages, umip, tsc-control, all";
+}
+
+bool kvm_without_parse(const char *list, u32 *bits, char *bad, size_t bad_size)
+{
+	for (size_t len; *list; list += len + (list[len] == ',')) {
+		u32 i = 0;
+
+		len = strcspn(list, ",");
+		while (i < ARRAY_SIZE(without_names) && (strlen(without_names[i].name) != len || memcmp(without_names[i].name, list, len)))
+			i++;
+		if (i == ARRAY_SIZE(without_names)) {
+			snprintf(bad, bad_size, "%.*s", (int)len, list);
+			return false;
+		}
+		*bits |= without_names[i].bits;
+	}
+	return true;
+}
+
 static const struct kvm_cpuid_entry2 *leaf(const struct kvm_vm *vm, u32 function, u32 index)
 {
 	for (u32 i = 0; i < vm->cpuid->nent; i++) {
@@ -235,7 +265,7 @@ static int set_tsc(struct vcpu *v)
 		struct kvm_msr_entry e;
 	} m = { .head.nmsrs = 1, .e.index = MSR_TSC };
 
-	if (!ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attr)) {
+	if (!(v->vm->cfg.without & KVM_WITHOUT_TSC_CONTROL) && !ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attr)) {
 		v->vm->tsc_offset = 0;
 		return 0;
 	}

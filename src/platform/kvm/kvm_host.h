@@ -48,8 +48,13 @@ enum {
 	KVM_WITHOUT_XSAVE = 8,
 	KVM_WITHOUT_1G_PAGES = 16,
 	KVM_WITHOUT_UMIP = 32,
-	KVM_WITHOUT_PCID = 64,
+	KVM_WITHOUT_TSC_CONTROL = 64,
 };
+
+/* The bits of a list of names with commas ("smap,xsave"; "all"). False: *bad is the name that is none, and kvm_without_names() says
+ * which there are. */
+bool kvm_without_parse(const char *list, u32 *bits, char *bad, size_t bad_size);
+const char *kvm_without_names(void);
 
 /* NULL on failure, with one line in `err`. */
 struct kvm_vm *kvm_vm_create(const struct kvm_config *cfg, char *err, size_t err_size);
