@@ -470,6 +470,29 @@ static void usage_of_children(void)
 	CHECK(t.tms_cutime + t.tms_cstime >= 4);
 }
 
+/* proc_stat(5): user, nice, system and idle of all processors, in ticks. */
+static void all_ticks(unsigned long long t[4])
+{
+	FILE *f = fopen("/proc/stat", "re");
+
+	CHECK(f && fscanf(f, "cpu %llu %llu %llu %llu", &t[0], &t[1], &t[2], &t[3]) == 4);
+	if (f)
+		fclose(f);
+}
+
+static void ticks_of_processors(void)
+{
+	unsigned long long before[4] = { 0 }, after[4] = { 0 };
+	clock_t begin = clock();
+
+	all_ticks(before);
+	while (clock() - begin < CLOCKS_PER_SEC / 4)
+		;
+	all_ticks(after);
+	CHECK(after[0] + after[2] >= before[0] + before[2] + 20); /* a quarter of a second is 25 of them */
+	CHECK(after[3] >= before[3]);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -501,5 +524,6 @@ int main(void)
 	RUN(signal_of_size);
 	CHILD(usage);
 	CHILD(usage_of_children);
+	CHILD(ticks_of_processors);
 	DONE();
 }

@@ -5,6 +5,7 @@
 #include "base/string.h"
 #include "fs/proc/proc.h"
 #include "hostcall.h"
+#include "sentry/kernel/sched.h"
 #include "sentry/kernel/uts.h"
 #include "sentry/trace/trace.h"
 
@@ -71,32 +72,62 @@ static int show_meminfo(struct seq *s, struct inode *inode)
 
 static u64 ticks(u64 ns) { return ns / (NSEC_PER_SEC / 100); }
 
+/* proc_stat(5): user, nice, system, idle and the rest, in hundredths of a second. */
+static void show_times(struct seq *s, const char *name, u64 user, u64 system, u64 total)
+{
+	seq_printf(s, "%s %lu 0 %lu %lu 0 0 0 0 0 0\n", name, ticks(user), ticks(system), ticks(total - MIN(total, user + system)));
+}
+
+static u32 all_times(u64 *user, u64 *system)
+{
+	u32 running = 0;
+	u64 u, k;
+
+	*user = *system = 0;
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		running += sched_cpu_times(cpu, &u, &k);
+		*user += u;
+		*system += k;
+	}
+	return running;
+}
+
 static int show_stat(struct seq *s, struct inode *inode)
 {
-	u64 idle = ticks(clock_boot_ns());
+	u64 up = clock_boot_ns(), user, system;
+	u32 running = all_times(&user, &system);
+	char name[16];
 
-	seq_printf(s, "cpu  0 0 0 %lu 0 0 0 0 0 0\n", idle * num_cpus());
-	for (u32 cpu = 0; cpu < num_cpus(); cpu++)
-		seq_printf(s, "cpu%u 0 0 0 %lu 0 0 0 0 0 0\n", cpu, idle);
+	show_times(s, "cpu ", user, system, up * num_cpus());
+	for (u32 cpu = 0; cpu < num_cpus(); cpu++) {
+		sched_cpu_times(cpu, &user, &system);
+		ksnprintf(name, sizeof(name), "cpu%u", cpu);
+		show_times(s, name, user, system, up);
+	}
 	seq_printf(s,
-		   "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running 1\nprocs_blocked 0\n"
+		   "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n"
 		   "softirq 0 0 0 0 0 0 0 0 0 0 0\n",
-		   stat_counters[STAT_SWITCH], (clock_real_ns() - clock_boot_ns()) / NSEC_PER_SEC, stat_counters[STAT_FORK]);
+		   stat_counters[STAT_SWITCH], (clock_real_ns() - clock_boot_ns()) / NSEC_PER_SEC, stat_counters[STAT_FORK], running);
 	return 0;
 }
 
 static int show_uptime(struct seq *s, struct inode *inode)
 {
-	u64 up = clock_boot_ns();
+	u64 up = clock_boot_ns(), user, system, idle;
 
-	seq_printf(s, "%lu.%02lu %lu.%02lu\n", up / NSEC_PER_SEC, up % NSEC_PER_SEC / 10000000, up / NSEC_PER_SEC,
-		   up % NSEC_PER_SEC / 10000000);
+	all_times(&user, &system);
+	idle = up * num_cpus() - MIN(up * num_cpus(), user + system);
+	seq_printf(s, "%lu.%02lu %lu.%02lu\n", up / NSEC_PER_SEC, up % NSEC_PER_SEC / 10000000, idle / NSEC_PER_SEC,
+		   idle % NSEC_PER_SEC / 10000000);
 	return 0;
 }
 
 static int show_loadavg(struct seq *s, struct inode *inode)
 {
-	seq_printf(s, "0.00 0.00 0.00 1/1 %d\n", pid_last(task_pid_ns(current)));
+	u64 user, system;
+
+	/* The averages would need somebody awake to take samples. */
+	seq_printf(s, "0.00 0.00 0.00 %u/%u %d\n", all_times(&user, &system), READ_ONCE(nr_threads), pid_last(task_pid_ns(current)));
 	return 0;
 }
 

@@ -35,6 +35,8 @@ struct rq {
 	u64 stamp; /* TSC up to which CPU time is accounted */
 	struct ktimer slice;
 	bool slice_armed;
+	/* What its tasks used here, without the present one's turn, and that one's counters when the turn began. Lock. */
+	u64 user_tsc, system_tsc, turn_utime, turn_stime;
 
 	_Atomic u32 sleeping; /* in platform->idle, or about to */
 	_Atomic u32 in_user;  /* in enter_user, or about to */

@@ -380,6 +380,12 @@ static void account_switch(struct rq *rq, struct task *prev, struct task *next, 
 {
 	prev->stime_tsc += now - rq->stamp;
 	rq->stamp = now;
+	if (!prev->is_idle) {
+		rq->user_tsc += prev->utime_tsc - rq->turn_utime;
+		rq->system_tsc += prev->stime_tsc - rq->turn_stime;
+	}
+	rq->turn_utime = next->utime_tsc;
+	rq->turn_stime = next->stime_tsc;
 	next->exec_start = next->switched_in = now;
 	if (prev->on_rq && !prev->is_idle)
 		prev->nivcsw++;
@@ -529,6 +535,31 @@ void account_own_time(void)
 u64 cputime_ns(u64 cycles)
 {
 	return (u64)(((unsigned __int128)cycles * ns_per_cycle) >> 32);
+}
+
+u32 sched_cpu_times(u32 cpu, u64 *user_ns, u64 *system_ns)
+{
+	struct rq *rq = &rqs[cpu];
+	u64 user, system, running;
+	const struct task *t;
+
+	spin_lock(&rq->lock);
+	t = rq->curr;
+	user = rq->user_tsc;
+	system = rq->system_tsc;
+	running = rq->nr;
+	if (t && !t->is_idle) {
+		u64 now = rdtsc(), since = READ_ONCE(rq->stamp);
+
+		since = now > since ? now - since : 0;
+		user += READ_ONCE(t->utime_tsc) - rq->turn_utime + (atomic_load(&rq->in_user) ? since : 0);
+		system += READ_ONCE(t->stime_tsc) - rq->turn_stime + (atomic_load(&rq->in_user) ? 0 : since);
+		running++;
+	}
+	spin_unlock(&rq->lock);
+	*user_ns = cputime_ns(user);
+	*system_ns = cputime_ns(system);
+	return (u32)running;
 }
 
 void sched_sync_cpus(struct mm *mm)

@@ -25,6 +25,9 @@ u64 timers_run(void);
 u64 timers_kicked(void);
 void timers_init(u32 ncpus);
 
+/* What tasks used of a vCPU since it came up; how many are running there or could be. */
+u32 sched_cpu_times(u32 cpu, u64 *user_ns, u64 *system_ns);
+
 /* Every vCPU that may be in user mode in `mm` (NULL: any) has passed through the kernel before this returns. */
 void sched_sync_cpus(struct mm *mm);
 
