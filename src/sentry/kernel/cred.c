@@ -13,6 +13,7 @@
 #include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
+#include "sentry/vfs/landlock.h"
 
 struct cred *cred_get(struct cred *c)
 {
@@ -26,6 +27,7 @@ void cred_put(struct cred *c)
 		kfree(c->groups);
 		user_ns_put(c->user_ns);
 		key_put(c->session_keyring);
+		landlock_put(c->landlock);
 		kfree(c);
 	}
 }
@@ -66,6 +68,7 @@ struct cred *prepare_creds(void)
 	user_ns_get(c->user_ns);
 	if (c->session_keyring)
 		key_get(c->session_keyring);
+	landlock_get(c->landlock);
 	return c;
 }
 

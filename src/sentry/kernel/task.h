@@ -48,6 +48,7 @@ struct cred { /* immutable once published */
 	kernel_cap_t inheritable, permitted, effective, bset, ambient;
 	struct key *session_keyring; /* keyrings(7); NULL: none yet */
 	struct user_ns *user_ns; /* what the capabilities are good for */
+	struct landlock_domain *landlock; /* NULL: none */
 	u32 securebits;
 	u32 ngroups;
 	u32 *groups; /* sorted */

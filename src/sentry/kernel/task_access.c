@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 
 #include "sentry/kernel/user_ns.h"
+#include "sentry/vfs/landlock.h"
 
 struct cred *task_get_cred(struct task *t)
 {
@@ -27,6 +28,8 @@ bool may_access_task(struct task *t, bool attach)
 
 	if (t->proc == current->proc)
 		return true;
+	if (!landlock_may_trace(t))
+		return false;
 	c = task_get_cred(t);
 	ok = ns_capable(c->user_ns, CAP_SYS_PTRACE) ||
 	     (same_ids(current->cred, c) && t->proc->dumpable && c->user_ns == current->cred->user_ns &&

@@ -2,6 +2,7 @@
 #include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
+#include <linux/landlock.h>
 #include <linux/mount.h>
 #include <linux/limits.h>
 #include <linux/stat.h>
@@ -10,6 +11,7 @@
 #include "sentry/kernel/user_ns.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/landlock.h"
 #include "sentry/vfs/notify.h"
 
 /* The parent directory of a name about to be made, locked, and its negative dentry. */
@@ -67,7 +69,9 @@ static int make_directory(s32 dirfd, const char *name, u32 mode)
 	if (err)
 		return err;
 	dir = c.nd.path.dentry->inode;
-	err = dir->iop->mkdir ? dir->iop->mkdir(dir, c.dentry, S_IFDIR | (masked(mode) & 01777)) : -EPERM;
+	err = landlock_check(&c.nd.path, LANDLOCK_ACCESS_FS_MAKE_DIR);
+	if (!err)
+		err = dir->iop->mkdir ? dir->iop->mkdir(dir, c.dentry, S_IFDIR | (masked(mode) & 01777)) : -EPERM;
 	if (!err)
 		notify_name(dir, c.dentry, c.dentry->inode, IN_CREATE);
 	creation_end(&c);
@@ -106,8 +110,11 @@ static int make_node(s32 dirfd, const char *name, u32 mode, u64 rdev, struct pat
 	if (err)
 		return err;
 	dir = c.nd.path.dentry->inode;
-	if ((S_ISCHR(mode) || S_ISBLK(mode)) && rdev && !capable(CAP_MKNOD))
+	err = landlock_check(&c.nd.path, landlock_make(mode));
+	if (!err && (S_ISCHR(mode) || S_ISBLK(mode)) && rdev && !capable(CAP_MKNOD))
 		err = -EPERM;
+	if (err)
+		;
 	else if (S_ISREG(mode))
 		err = dir->iop->create ? dir->iop->create(dir, c.dentry, masked(mode)) : -EPERM;
 	else
@@ -160,7 +167,9 @@ static long do_symlink(u64 utarget, s32 dirfd, u64 uname)
 	err = creation_begin(dirfd, name, false, &c);
 	if (!err) {
 		dir = c.nd.path.dentry->inode;
-		err = dir->iop->symlink ? dir->iop->symlink(dir, c.dentry, target) : -EPERM;
+		err = landlock_check(&c.nd.path, LANDLOCK_ACCESS_FS_MAKE_SYM);
+		if (!err)
+			err = dir->iop->symlink ? dir->iop->symlink(dir, c.dentry, target) : -EPERM;
 		if (!err)
 			notify_name(dir, c.dentry, c.dentry->inode, IN_CREATE);
 		creation_end(&c);
@@ -214,6 +223,11 @@ static long do_link(s32 olddir, u64 uold, s32 newdir, u64 unew, u32 flags)
 		err = -ENOENT;
 	else
 		err = may_link(inode);
+	if (!err) {
+		struct path from = { old.mnt, old.dentry->parent };
+
+		err = landlock_may_move(&from, old.dentry, &c.nd.path, c.dentry, LANDLOCK_LINK);
+	}
 	if (!err)
 		err = dir->iop->link ? dir->iop->link(dir, c.dentry, inode) : -EPERM;
 	if (!err) {
@@ -248,6 +262,8 @@ static int remove_locked(struct nameidata *nd, bool directory)
 		err = mnt_want_write(&nd->path);
 	if (!err)
 		err = may_delete(parent, victim, directory);
+	if (!err)
+		err = landlock_check(&nd->path, directory ? LANDLOCK_ACCESS_FS_REMOVE_DIR : LANDLOCK_ACCESS_FS_REMOVE_FILE);
 	if (!err && d->nmounts)
 		err = -EBUSY;
 	if (!err && directory)
@@ -394,6 +410,8 @@ static int rename_locked(struct nameidata *from, struct nameidata *to, u32 flags
 		return (int)PTR_ERR(new);
 	}
 	err = check_rename(from, old, to, new, flags);
+	if (!err)
+		err = landlock_may_move(&from->path, old, &to->path, new, flags & RENAME_EXCHANGE ? LANDLOCK_EXCHANGE : 0);
 	if (!err && flags & RENAME_WHITEOUT && !from_dir->iop->mknod)
 		err = -EINVAL;
 	if (!err && old->inode != new->inode) {

@@ -1,6 +1,7 @@
 /* open(2), openat2(2), creat(2). */
 #include <linux/capability.h>
 #include <linux/fcntl.h>
+#include <linux/landlock.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/stat.h>
@@ -10,6 +11,7 @@
 #include "sentry/kernel/exec.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/landlock.h"
 #include "sentry/vfs/notify.h"
 #include "sentry/vfs/pipe.h"
 
@@ -91,6 +93,21 @@ static int truncate_on_open(struct file *f)
 	return err;
 }
 
+/* landlock(7): opening a file that was just made asks, too. */
+static int check_landlock(const struct path *p, u32 flags)
+{
+	int mode = open_flags_to_mode(flags);
+	u64 access = 0;
+
+	if (flags & O_EXEC_INTERNAL)
+		access = LANDLOCK_ACCESS_FS_EXECUTE;
+	else if (mode & FMODE_READ)
+		access = S_ISDIR(p->dentry->inode->mode) ? LANDLOCK_ACCESS_FS_READ_DIR : LANDLOCK_ACCESS_FS_READ_FILE;
+	if (mode & FMODE_WRITE)
+		access |= LANDLOCK_ACCESS_FS_WRITE_FILE;
+	return landlock_check(p, access);
+}
+
 /* Make the open file for a path whose permissions are checked already. */
 static struct file *open_checked(const struct path *p, u32 flags)
 {
@@ -158,6 +175,8 @@ static struct file *open_path(const struct path *p, u32 flags, bool created)
 		err = check_kind(p, flags);
 		if (!err && !created)
 			err = check_access(p, flags);
+		if (!err)
+			err = check_landlock(p, flags);
 	} else if (flags & O_DIRECTORY && !S_ISDIR(p->dentry->inode->mode)) {
 		err = -ENOTDIR;
 	}
@@ -180,6 +199,8 @@ static struct file *open_tmpfile(const struct path *dir, u32 flags, u32 mode)
 	err = inode_permission(d, MAY_WRITE | MAY_EXEC);
 	if (!err)
 		err = mnt_want_write(dir);
+	if (!err)
+		err = landlock_check(dir, LANDLOCK_ACCESS_FS_MAKE_REG);
 	if (err)
 		return ERR_PTR(err);
 	if (!d->iop->tmpfile)
@@ -210,6 +231,8 @@ static int create_last(struct nameidata *nd, struct dentry *d, u32 mode)
 		err = may_create(dir);
 	if (!err && (!dir->iop || !dir->iop->create))
 		err = -EACCES;
+	if (!err)
+		err = landlock_check(&nd->path, LANDLOCK_ACCESS_FS_MAKE_REG);
 	if (!err)
 		err = dir->iop->create(dir, d, S_IFREG | (mode & 07777 & ~current->fs->umask));
 	if (!err)

@@ -142,7 +142,7 @@ static int do_mount(const char *source, const struct path *at, const char *type,
 {
 	if ((flags & MS_MGC_MSK) == MS_MGC_VAL)
 		flags &= ~(u64)MS_MGC_MSK;
-	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN) || current->cred->landlock) /* landlock(7), "Limitations" */
 		return -EPERM;
 	if (flags & MS_REMOUNT)
 		return remount(at, (u32)flags);
@@ -215,7 +215,7 @@ SYSCALL2(umount2, u64, utarget, u32, flags)
 		return -EINVAL;
 	if (flags & MNT_EXPIRE && flags & (MNT_FORCE | MNT_DETACH))
 		return -EINVAL;
-	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN) || current->cred->landlock) /* landlock(7), "Limitations" */
 		return -EPERM;
 	err = user_path_lookup(AT_FDCWD, utarget, flags & UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &at);
 	if (err)
@@ -315,7 +315,7 @@ SYSCALL2(pivot_root, u64, unew, u64, uold)
 	struct path new, old, root;
 	int err;
 
-	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN) || current->cred->landlock) /* landlock(7), "Limitations" */
 		return -EPERM;
 	err = user_path_lookup(AT_FDCWD, unew, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &new);
 	if (err)

@@ -99,7 +99,7 @@ SYSCALL5(move_mount, s32, from_fd, u64, from_name, s32, to_fd, u64, to_name, u32
 	if (flags & ~(u32)(MOVE_MOUNT_F_SYMLINKS | MOVE_MOUNT_F_AUTOMOUNTS | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS |
 			   MOVE_MOUNT_T_AUTOMOUNTS | MOVE_MOUNT_T_EMPTY_PATH))
 		return -EINVAL;
-	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN) || current->cred->landlock)
 		return -EPERM;
 	err = user_path_lookup(from_fd, from_name, from_lookup, &from);
 	if (err)
