@@ -211,6 +211,7 @@ static void add_mounts(struct sandbox_config *cfg)
 		{ BOOT_MOUNT_GOFER, "/", .overlay = true },
 		{ BOOT_MOUNT_PROC, "/proc", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC },
 		{ BOOT_MOUNT_SYSFS, "/sys", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY },
+		{ BOOT_MOUNT_CGROUP, "/sys/fs/cgroup", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY },
 		{ BOOT_MOUNT_DEV, "/dev", .flags = MS_NOSUID },
 		{ BOOT_MOUNT_DEVPTS, "/dev/pts", .flags = MS_NOSUID | MS_NOEXEC },
 		{ BOOT_MOUNT_MQUEUE, "/dev/mqueue", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC },

@@ -275,6 +275,11 @@ static int set_memory(const struct container *c, struct json_object *memory, str
 	return err;
 }
 
+u64 cgroup_weight(u64 shares)
+{
+	return 1 + (MAX(shares, 2ull) - 2) * 9999 / 262142;
+}
+
 static int set_cpu(const struct container *c, struct json_object *cpu, struct json_reader *r)
 {
 	const char *text;
@@ -287,8 +292,7 @@ static int set_cpu(const struct container *c, struct json_object *cpu, struct js
 		char v1[32];
 
 		snprintf(v1, sizeof(v1), "%llu", (unsigned long long)shares);
-		/* From [2, 262144] to [1, 10000], as runc. */
-		snprintf(v2, sizeof(v2), "%llu", (unsigned long long)(1 + (MAX(shares, 2ull) - 2) * 9999 / 262142));
+		snprintf(v2, sizeof(v2), "%llu", (unsigned long long)cgroup_weight(shares));
 		err = set(c, "cpu.shares", "cpu.shares", "cpu.weight", v1, v2);
 	}
 	json_u64(r, cpu, "linux.resources.cpu", "period", UINT32_MAX, &period);

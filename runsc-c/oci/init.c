@@ -149,7 +149,8 @@ static void add_special(struct sandbox_config *cfg, const struct spec_mount *m)
 		const char *type;
 		enum boot_mount_kind kind;
 	} kinds[] = { { "proc", BOOT_MOUNT_PROC }, { "sysfs", BOOT_MOUNT_SYSFS }, { "devpts", BOOT_MOUNT_DEVPTS },
-		      { "mqueue", BOOT_MOUNT_MQUEUE }, { "devtmpfs", BOOT_MOUNT_DEV }, { "tmpfs", BOOT_MOUNT_TMPFS } };
+		      { "mqueue", BOOT_MOUNT_MQUEUE }, { "devtmpfs", BOOT_MOUNT_DEV }, { "tmpfs", BOOT_MOUNT_TMPFS },
+		      { "cgroup", BOOT_MOUNT_CGROUP }, { "cgroup2", BOOT_MOUNT_CGROUP } };
 
 	/* Where an engine asks for an empty /dev, the runtime is to fill it (runtime-spec, "Default Devices"). */
 	if (!strcmp(m->target, "/dev")) {
@@ -161,9 +162,32 @@ static void add_special(struct sandbox_config *cfg, const struct spec_mount *m)
 			add_mount(cfg, &(struct sandbox_mount){ kinds[i].kind, m->target, m->data, m->flags });
 			return;
 		}
-	if (strcmp(m->type, "cgroup") && strcmp(m->type, "cgroup2"))
-		give_up("mounts: %s: no file system of type %s inside the sandbox", m->target, m->type);
-	oci_warn("mounts: %s: the sandbox has no cgroup file system: left out", m->target);
+	give_up("mounts: %s: no file system of type %s inside the sandbox", m->target, m->type);
+}
+
+/* The limits of config.json, for the view that programs have of them. */
+static struct boot_limits read_limits(const struct spec *spec)
+{
+	struct json_reader r = { .document = "config.json" };
+	struct json_object *resources = spec->resources;
+	struct json_object *memory = json_member(&r, resources, "", "memory", json_type_object), *cpu = json_member(&r, resources, "", "cpu", json_type_object);
+	struct json_object *pids = json_member(&r, resources, "", "pids", json_type_object);
+	struct boot_limits l = { 0 };
+	u64 shares;
+	s64 v;
+
+	if (json_s64(&r, memory, "", "limit", &v) && v > 0)
+		l.memory_max = (u64)v;
+	if (json_s64(&r, cpu, "", "quota", &v) && v > 0)
+		l.cpu_quota_us = (u64)v;
+	json_u64(&r, cpu, "", "period", UINT32_MAX, &l.cpu_period_us);
+	if (json_u64(&r, cpu, "", "shares", UINT32_MAX, &shares) && shares)
+		l.cpu_weight = cgroup_weight(shares);
+	if (l.cpu_quota_us && !l.cpu_period_us)
+		l.cpu_period_us = 100000;
+	if (json_s64(&r, pids, "", "limit", &v) && v > 0)
+		l.pids_max = (u64)v;
+	return l;
 }
 
 static void add_mounts(struct sandbox_config *cfg, const struct init_request *req)
@@ -225,6 +249,7 @@ static void fill_config(struct sandbox_config *cfg, const struct init_request *r
 		.hostname = req->spec->hostname ? req->spec->hostname : hostname, .domainname = req->spec->domainname,
 		.ngroups = p->ngroups, .groups = p->groups, .no_new_privs = p->no_new_privs, .contained = true,
 		.seccomp = req->spec->seccomp.program, .seccomp_len = req->spec->seccomp.len,
+		.limits = read_limits(req->spec),
 		.own_network = namespaces_has(&req->spec->namespaces, CLONE_NEWNET),
 		.rlimits = (u64(*)[2])p->rlimits, .strace = oci_options.strace, .log_fd = open_log(req->container),
 		.umask = p->umask == ~0u ? 022 : p->umask, .uid = p->uid, .gid = p->gid, .start = program_start,

@@ -60,6 +60,8 @@ int write_file_atomically(const char *path, const char *text);
 /* ---- cgroup.c ---- */
 /* Make the container's cgroups and put its limits there. 0 or a status. */
 int cgroup_create(struct container *c, const struct spec *spec);
+/* CPU shares of version 1, [2, 262144], as a weight of version 2, [1, 10000]: the way that runc does it. */
+u64 cgroup_weight(u64 shares);
 int cgroup_update(const struct container *c, struct json_object *resources);
 int cgroup_join(const struct container *c, pid_t pid);
 /* Of a container with one cgroup, of version 2: its directory, to be born in (CLONE_INTO_CGROUP); else -1. Joining later costs the host

@@ -208,6 +208,7 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->host_mem_total = hostmem.size;
 	bp->first_free_pa = first_free;
 	bp->window_size = hostmem.window;
+	bp->limits = cfg->limits;
 	bp->boot_mono_ns = now_ns();
 	bp->log_level = cfg->log_fd >= 0 ? LOG_DEBUG : LOG_WARN;
 	bp->strace = cfg->strace;

@@ -241,6 +241,12 @@ struct clock_page {
 #define LAYOUT_END_PA 0x400000ul
 _Static_assert(sizeof(struct hc_event_ring) <= COMM_PA - EVENT_RING_PA, "event ring too large");
 
+/* What the host limits the sandbox to, for programs that ask; 0: no limit (of a period or weight: the default). */
+struct boot_limits {
+	u64 memory_max; /* bytes */
+	u64 cpu_quota_us, cpu_period_us, cpu_weight;
+	u64 pids_max;
+};
 #define BOOT_MAGIC 0x632d637372756e72ull
 /* Written by the host side before the first vCPU starts; constant afterwards. Strings are NUL-terminated,
  * at offsets into sandbox memory, inside [0, BOOT_PARAMS_SIZE). */
@@ -268,6 +274,7 @@ struct boot_params {
 	u32 pad1;
 	u64 mounts_off;	  /* struct boot_mount[nmounts] */
 	u64 host_mem_total; /* for /proc/meminfo: what the sandbox may use */
+	struct boot_limits limits;
 	u64 cpu_khz;
 	char cpu_model[64];
 	u8 random[64]; /* seed of the sentry's generator */
@@ -288,6 +295,7 @@ struct boot_params {
 };
 enum boot_mount_kind { BOOT_MOUNT_GOFER, BOOT_MOUNT_TMPFS, BOOT_MOUNT_PROC, BOOT_MOUNT_SYSFS, BOOT_MOUNT_DEV, BOOT_MOUNT_DEVPTS,
 		       BOOT_MOUNT_MQUEUE,
+		       BOOT_MOUNT_CGROUP,
 		       BOOT_MOUNT_MASK,	    /* no file system: what is at the target is hidden, by nothing; done if it is there */
 		       BOOT_MOUNT_READONLY, /* likewise: what is at the target cannot be written by that way */ };
 struct boot_mount {

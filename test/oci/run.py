@@ -230,6 +230,15 @@ class Oci(unittest.TestCase):
         self.assertEqual(self.sh("test -e /proc/self/stat && test -c /dev/null && test -d /sys/kernel && echo x 2>/dev/null > /etc/x || echo refused"), "refused\n")
         self.assertEqual(sorted(os.listdir(self.bundle.rootfs)), ["bin", "etc"])
 
+    def test_limits_are_seen_inside(self):
+        self.bundle.config["mounts"].append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro", "nosuid"]})
+        self.bundle.config["linux"]["resources"].update(memory={"limit": 256 << 20}, cpu={"quota": 150000, "period": 100000}, pids={"limit": 77})
+        out = self.sh("cd /sys/fs/cgroup; cat memory.max cpu.max pids.max; cat cgroup.procs; grep cgroup /proc/mounts; echo 1 > memory.max || echo no")
+        lines = out.splitlines()
+        self.assertEqual(lines[:4], [str(256 << 20), "150000 100000", "77", "1"])
+        self.assertIn(" /sys/fs/cgroup cgroup2 ro", out)
+        self.assertEqual(lines[-1], "no")
+
     def test_seccomp(self):
         self.bundle.config["linux"]["seccomp"] = {
             "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],

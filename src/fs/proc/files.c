@@ -139,7 +139,7 @@ static int show_version(struct seq *s, struct inode *inode)
 
 static int show_filesystems(struct seq *s, struct inode *inode)
 {
-	seq_puts(s, "nodev\tproc\nnodev\tsysfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tdevpts\nnodev\toverlay\n");
+	seq_puts(s, "nodev\tproc\nnodev\tsysfs\nnodev\tcgroup2\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tdevpts\nnodev\toverlay\n");
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "fs/cgroup/cgroup2.h"
 #include "fs/dev/dev.h"
 #include "fs/gofer/gofer_fs.h"
 #include "fs/memfs/memfs.h"
@@ -133,7 +134,7 @@ static void mount_boot_entry(const struct boot_mount *bm)
 {
 	static const char *const types[] = {
 		[BOOT_MOUNT_GOFER] = "gofer", [BOOT_MOUNT_TMPFS] = "tmpfs", [BOOT_MOUNT_PROC] = "proc", [BOOT_MOUNT_SYSFS] = "sysfs",
-		[BOOT_MOUNT_DEV] = "devtmpfs", [BOOT_MOUNT_DEVPTS] = "devpts", [BOOT_MOUNT_MQUEUE] = "mqueue",
+		[BOOT_MOUNT_DEV] = "devtmpfs", [BOOT_MOUNT_DEVPTS] = "devpts", [BOOT_MOUNT_MQUEUE] = "mqueue", [BOOT_MOUNT_CGROUP] = "cgroup2",
 	};
 	struct memfs_data overlay = { .lower_tree = bm->gofer_tree, .has_lower = true };
 	const char *target = boot_text(bm->target_off), *type = bm->overlay ? "overlay" : types[bm->kind];
@@ -161,6 +162,7 @@ void vfs_init(void)
 	gofer_register();
 	proc_register();
 	sysfs_register();
+	cgroup2_register();
 	dev_register();
 	devpts_register();
 	mqueue_register();
