@@ -272,6 +272,7 @@ void attach_task(struct task *t, struct process *p)
 
 void attach_process(struct process *p, struct process *parent, struct pid *pgid, struct pid *sid)
 {
+	process_get(p); /* being listed, until process_release(); each task has a reference of its own */
 	p->parent = parent;
 	list_add_tail(&p->sibling, &parent->children);
 	p->tgid->process = p;
