@@ -196,7 +196,7 @@ int cmd_events(int argc, char **argv)
 			if (parse_number("--interval", text, 1, 86400, &seconds))
 				return 1;
 			break;
-		case OPT_HELP: return printf("Usage: runsc-c events [--stats] [--interval=SECONDSs] ID\nPrint what a container uses, again and again.\n") < 0;
+		case OPT_HELP: return printf("Usage: runsc-c events [--stats] [--interval=DURATION] ID\nPrint what a container uses, again and again.\n") < 0;
 		default: return 1;
 		}
 	if (argc - optind != 1)
