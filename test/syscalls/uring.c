@@ -1,5 +1,6 @@
 /* io_uring(7), io_uring_setup(2), io_uring_enter(2), io_uring_register(2). */
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <liburing.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -8,6 +9,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -1373,6 +1375,40 @@ static void exit_busy(void)
 	close(p[0]), close(p[1]);
 }
 
+/* The same when the transfer waits for a fault that this very process should have served. */
+static void exit_in_fault(void)
+{
+	int status, late = 0;
+	pid_t pid = fork();
+
+	if (!pid) {
+		int fd = syscall(SYS_userfaultfd, O_CLOEXEC | 1 /* UFFD_USER_MODE_ONLY */), p[2];
+		struct uffdio_api api = { .api = UFFD_API };
+		struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+		void *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (fd < 0)
+			fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+		reg.range.start = (unsigned long)m;
+		reg.range.len = 4096;
+		if (fd < 0 || pipe(p) || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))
+			_exit(0); /* not allowed here */
+		fresh(0);
+		PREP(1, io_uring_prep_read, p[0], m, 1, 0);
+		io_uring_submit(&ring);
+		if (write(p[1], "x", 1) != 1)
+			_exit(1);
+		pass(); /* by now it stands in the fault */
+		_exit(0);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0 && late++ < 500)
+		pass();
+	if (late >= 500)
+		kill(pid, SIGKILL);
+	CHECK(late < 500);
+	EQ(status, 0);
+}
+
 static void exec_busy(void)
 {
 	int p[2], status;
@@ -1561,6 +1597,7 @@ int main(void)
 	RUN(personalities);
 	RUN(close_busy_ring);
 	RUN(exit_busy);
+	RUN(exit_in_fault);
 	RUN(exec_busy);
 	RUN(forked);
 	RUN(thread_ends);

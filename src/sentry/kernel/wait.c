@@ -105,6 +105,8 @@ bool fatal_signal_pending(void)
 {
 	struct task *t = current;
 
+	if (t->is_kthread) /* interrupted because who it works for is ending */
+		return signal_pending();
 	return signal_pending() && t->proc &&
 	       ((READ_ONCE(t->pending.set) & sigmask_of(9)) || ((READ_ONCE(t->proc->flags) & PROC_GROUP_EXIT) && t->proc->core_dumper != t));
 }

@@ -13,7 +13,7 @@ static bool matches(const struct req *q, const struct cancel_key *key)
 
 void req_interrupt(struct req *q)
 {
-	struct task *w = q->worker;
+	struct task *w = q->ring->helper_req == q ? q->ring->helper_task : q->worker;
 
 	if (!w)
 		return;
@@ -21,11 +21,15 @@ void req_interrupt(struct req *q)
 	wake_up_state(w, TASK_INTERRUPTIBLE | TASK_KILLABLE);
 }
 
-/* One that waits behind a drain goes with all that is linked to it, when everything has to go. req_lock held. */
+/* One that has not started, when everything has to go: what waits behind a drain goes at once. req_lock held. */
 static bool take_deferred(struct req *q, const struct cancel_key *key)
 {
-	if (key->self || !(key->flags & IORING_ASYNC_CANCEL_ANY) || q->started || list_empty(&q->work))
+	if (key->self || !(key->flags & IORING_ASYNC_CANCEL_ANY))
 		return false;
+	q->cancelled = true; /* linked to another, or about to start: then it ends as soon as it does */
+	if (!q->waits)
+		return false;
+	q->waits = false;
 	list_del(&q->work);
 	for (struct req *l = q; l; l = l->link)
 		q->ring->inflight++;

@@ -100,6 +100,7 @@ static bool deferred(struct req *head, struct req *last)
 	if (wait) {
 		r->inflight -= n;
 		list_add_tail(&head->work, &r->deferred);
+		head->waits = true;
 	} else if (drain) {
 		r->draining = true;
 	}

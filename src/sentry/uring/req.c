@@ -91,6 +91,7 @@ static void pump_deferred(struct ring *r)
 			return;
 		}
 		list_del(&q->work);
+		q->waits = false;
 		r->draining = q->drain;
 		for (struct req *l = q; l; l = l->link)
 			r->inflight++;
@@ -262,6 +263,7 @@ void req_try(struct req *q, bool may_block)
 		q = next;
 		if (q) {
 			q->started = true;
+			ring_helper_busy(r, q);
 			link_timeout_start(q);
 		}
 	}
@@ -300,7 +302,7 @@ static struct req *take_woken(struct ring *r)
 	return found;
 }
 
-static void run_woken(struct req *q)
+void req_run_woken(struct req *q)
 {
 	if (!q->started) {
 		req_start(q);
@@ -324,5 +326,5 @@ void ring_run_again(struct ring *r)
 	struct req *q;
 
 	while (!list_empty(&r->again) && (q = take_woken(r)))
-		run_woken(q);
+		req_run_woken(q);
 }

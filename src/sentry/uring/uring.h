@@ -108,6 +108,8 @@ struct ring {
 	struct list_head work;	  /* requests for workers; of req.work */
 	u32 nwork, nidle;
 	bool helper, closing;
+	struct task *helper_task; /* and the request that it is busy with; req_lock */
+	struct req *helper_req;
 	struct waitq helper_q, worker_q;
 
 	spinlock_t rsrc_lock; /* what is registered */
@@ -146,6 +148,7 @@ struct req {
 	bool cancelled; /* asked to end; wakes is raised afterwards */
 	bool failed;	/* what is linked to it shall not start */
 	bool link_holds; /* it may, in spite of the result */
+	bool waits; /* on ring->deferred; req_lock */
 	bool drain, drain_last; /* waits for all before it; what comes after waits for this one */
 	bool multishot, started, nowait;
 	struct req *head; /* link timeouts: the request it is to stop; req_lock */
@@ -198,6 +201,7 @@ int req_hold(struct req *q);		    /* it goes on without its submitter */
 bool req_runs_in(const struct req *q, const struct task *t); /* is that task as good as the submitter? */
 void ring_check_counts(struct ring *r);	    /* timeouts that wait for completions */
 extern struct waitq uring_exit_q; /* uring_task_exit(): a request is gone */
+void req_run_woken(struct req *q);	    /* owned, off the list */
 void ring_run_again(struct ring *r);	    /* try the woken requests that may run in this task */
 
 /* ---- ops.c, ops_file.c, ops_net.c ---- */
@@ -257,6 +261,7 @@ int ring_need_helper(struct ring *r);	    /* before something is hung up: 0 or -
 void ring_queue_work(struct req *q);	    /* to a worker; ends it when there can be none */
 void ring_again(struct req *q);		    /* woken: for a waiting thread or the helper; any context */
 void ring_stop_workers(struct ring *r);
+void ring_helper_busy(struct ring *r, struct req *q); /* the current task, should it be the helper, deals with q now */
 
 /* ---- rsrc.c: what is registered ---- */
 struct file *fixed_file(struct ring *r, u32 i);	    /* reference or NULL */

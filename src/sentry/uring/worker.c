@@ -81,6 +81,27 @@ static struct req *first_woken(struct ring *r)
 	return q;
 }
 
+void ring_helper_busy(struct ring *r, struct req *q)
+{
+	if (r->helper_task != current)
+		return;
+	spin_lock(&r->req_lock);
+	r->helper_req = q;
+	spin_unlock(&r->req_lock);
+}
+
+/* What makes it wait, such as a fault that a program is to serve, must not outlast the submitter: it can be interrupted. */
+static void help(struct ring *r, struct req *q)
+{
+	r->helper_task = current;
+	ring_helper_busy(r, q);
+	req_run_woken(q);
+	spin_lock(&r->req_lock);
+	r->helper_req = NULL;
+	atomic_fetch_and(&current->flags, ~(u32)TIF_SIGPENDING);
+	spin_unlock(&r->req_lock);
+}
+
 static void helper_main(void *arg)
 {
 	struct ring *r = arg;
@@ -92,10 +113,7 @@ static void helper_main(void *arg)
 		q = first_woken(r);
 		if (q) {
 			become(&self, q);
-			spin_lock(&r->todo_lock);
-			list_add(&q->work, &r->again);
-			spin_unlock(&r->todo_lock);
-			ring_run_again(r);
+			help(r, q);
 			be_oneself(&self);
 		} else if (READ_ONCE(r->closing) && list_empty(&r->reqs)) {
 			break;
