@@ -1,5 +1,9 @@
-/* One thread takes pages or rights away while another uses them: what is gone when the call returns is gone for everybody. */
+/*
+ * One processor acts on another: a thread takes pages or rights away while another uses them, and what is gone when the call
+ * returns is gone for everybody; signals and the ends of sleeps reach threads that never call.
+ */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -208,6 +212,78 @@ static void no_writes_into_the_child(void)
 	EQ(faults, 0);
 }
 
+static _Atomic long heard;
+static _Atomic int hearer;
+
+static void hear(int sig)
+{
+	heard++;
+}
+
+/* Never in a system call after its start: only an interrupt brings it a signal. */
+static void *busy(void *arg)
+{
+	hearer = (int)syscall(SYS_gettid);
+	while (!stop)
+		touches++;
+	return arg;
+}
+
+/* One at a time: a kick that gets lost is not made good by the next. */
+static void a_busy_thread_hears_every_signal(void)
+{
+	struct sigaction sa = { .sa_handler = hear };
+	struct timespec start, now;
+	long waited = 0;
+	pthread_t t;
+
+	sigaction(SIGUSR1, &sa, NULL);
+	stop = 0;
+	EQ(pthread_create(&t, NULL, busy, NULL), 0);
+	while (!hearer)
+		nap();
+	for (long n = 1; n <= 2 * ROUNDS && waited < 10; n++) {
+		EQ(syscall(SYS_tgkill, getpid(), hearer, SIGUSR1), 0);
+		clock_gettime(CLOCK_MONOTONIC, &start);
+		do {
+			sched_yield();
+			clock_gettime(CLOCK_MONOTONIC, &now);
+			waited = now.tv_sec - start.tv_sec;
+		} while (heard < n && waited < 10);
+	}
+	EQ(heard, 2 * ROUNDS);
+	stop = 1;
+	EQ(pthread_join(t, NULL), 0);
+}
+
+/* It sleeps while the other is busy: the end of its sleep has to interrupt, when they share a processor. */
+static void a_sleeper_wakes_beside_a_busy_thread(void)
+{
+	struct timespec start, now;
+	cpu_set_t one, before;
+	pthread_t t;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	CPU_ZERO(&one);
+	for (int cpu = 0; !CPU_COUNT(&one); cpu++)
+		if (CPU_ISSET(cpu, &before))
+			CPU_SET(cpu, &one);
+	EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+	stop = 0;
+	hearer = 0;
+	EQ(pthread_create(&t, NULL, busy, NULL), 0);
+	while (!hearer)
+		nap();
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (int i = 0; i < 20; i++)
+		nap();
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	CHECK(now.tv_sec - start.tv_sec < 10);
+	stop = 1;
+	EQ(pthread_join(t, NULL), 0);
+	sched_setaffinity(0, sizeof(before), &before);
+}
+
 int main(void)
 {
 	RUN(unmapped_pages_are_gone);
@@ -215,5 +291,7 @@ int main(void)
 	RUN(moved_pages_are_gone);
 	RUN(no_writes_after_mprotect);
 	RUN(no_writes_into_the_child);
+	RUN(a_busy_thread_hears_every_signal);
+	RUN(a_sleeper_wakes_beside_a_busy_thread);
 	DONE();
 }
