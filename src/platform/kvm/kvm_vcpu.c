@@ -126,8 +126,17 @@ static void serve_hostcall(struct vcpu *v)
 	WRITE_ONCE(v->comm->result, result);
 }
 
-/* Someone wants the vCPU in the sentry. In state USER it will not look at the kick word by itself: interrupt it, now or when
- * it has reached user mode. */
+/*
+ * Kicks. The kicker sets the kick word, then looks at the state; the vCPU, in ring 0, sets state USER with a locked instruction,
+ * then looks at the kick word: one of them sees the other. In any other state the vCPU will look by itself. In state USER:
+ *   - it is inside KVM_RUN: the signal ends that, and the next run_once() interrupts it;
+ *   - its thread is before the store to in_run: deliver_kick() comes after that store, and the kick word was set before the
+ *     kicker's look at in_run: again one of them sees the other;
+ *   - its thread is between there and KVM_RUN: immediate_exit was set before the signal, and after the thread had cleared it, or
+ *     else before deliver_kick() looked. So KVM_RUN returns at once, or the kick is delivered already;
+ *   - a kick by the thread itself, from the handler of its timer, is one of these three.
+ * In state USER the vCPU will not look at the kick word by itself: interrupt it, now or when it has reached user mode.
+ */
 static void deliver_kick(struct vcpu *v)
 {
 	struct kvm_interrupt irq = { .irq = KVM_VEC_KICK };
