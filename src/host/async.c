@@ -120,7 +120,7 @@ static int decode(struct async_op *op, const struct hc_submit *req)
 		op->poll_events = req->poll_events; /* 1: data only */
 		return op->h.kind == HANDLE_FILE ? 0 : -EINVAL;
 	}
-	bytes = hostmem_iovec(req->io.segs, req->io.nsegs, op->iov);
+	bytes = hostmem_iovec(req->io.segs, req->io.nsegs, is_write(op), op->iov);
 	if (bytes < 0)
 		return (int)bytes;
 	if (op->pos != FILE_IO_STREAM && (s64)op->pos < 0)

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "host/window.h"
+
 struct hostmem hostmem = { .fd = -1 };
 
 /* Small sandboxes stay in small pages; what grows beyond gets huge ones, and then one host fault brings 512 pages. */
@@ -85,21 +87,19 @@ int hostmem_release(u64 off, u64 len)
 	return ret < 0 ? -errno : 0;
 }
 
-s64 hostmem_iovec(const struct hc_seg *segs, u32 nsegs, struct iovec *iov)
+s64 hostmem_iovec(const struct hc_seg *segs, u32 nsegs, bool source, struct iovec *iov)
 {
 	u64 total = 0;
 
 	if (nsegs == 0 || nsegs > HC_SEGS_MAX)
 		return -EINVAL;
 	for (u32 i = 0; i < nsegs; i++) {
-		void *p = hostmem.base + segs[i].off;
-
-		if (segs[i].off > hostmem.size + hostmem.window || segs[i].len > hostmem.size + hostmem.window - segs[i].off)
+		if (!hostmem_inside(segs[i].off, segs[i].len) && !(source && window_readable(segs[i].off, segs[i].len)))
 			return -EFAULT;
 		if (segs[i].len > HC_RW_MAX - total)
 			return -EINVAL;
 		total += segs[i].len;
-		iov[i] = (struct iovec){ p, segs[i].len };
+		iov[i] = (struct iovec){ hostmem.base + segs[i].off, segs[i].len };
 	}
 	return (s64)total;
 }

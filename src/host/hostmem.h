@@ -38,8 +38,9 @@ static inline void *hostmem_at(u64 off, u64 len)
 	return hostmem_inside(off, len) ? hostmem.base + off : NULL;
 }
 
-/* Segments into an iovec for the kernel, which checks what lies in the file window itself; total bytes, or -EINVAL/-EFAULT. nsegs is untrusted. */
-s64 hostmem_iovec(const struct hc_seg *segs, u32 nsegs, struct iovec *iov);
+/* Segments into an iovec; total bytes, or -EINVAL/-EFAULT. nsegs is untrusted. source: data comes from there, so what the file window
+ * shows will do too. */
+s64 hostmem_iovec(const struct hc_seg *segs, u32 nsegs, bool source, struct iovec *iov);
 
 static inline struct boot_params *hostmem_boot_params(void)
 {

@@ -40,7 +40,7 @@ static s64 rwv(const struct hc_rwv *req, bool write)
 
 	if (err)
 		return err;
-	err = hostmem_iovec(req->segs, req->nsegs, iov);
+	err = hostmem_iovec(req->segs, req->nsegs, write, iov);
 	return err < 0 ? err : file_io(&h, write, iov, req->nsegs, req->pos, req->flags);
 }
 

@@ -131,10 +131,13 @@ bool window_look(u64 off, struct window_view *view)
 
 bool window_readable(u64 off, u64 len)
 {
-	bool ok;
+	bool ok = len > 0;
 
 	pthread_mutex_lock(&lock);
-	ok = shown(off, len);
+	for (u64 part; ok && len; off += part, len -= part) {
+		part = MIN(len, HC_WINDOW_BLOCK - off % HC_WINDOW_BLOCK);
+		ok = shown(off, part);
+	}
 	pthread_mutex_unlock(&lock);
 	return ok;
 }
@@ -256,7 +259,7 @@ s64 serve_window_fetch(u32 cpu, void *arg)
 
 	if ((req->off | req->len) & ~PAGE_MASK)
 		return -EINVAL;
-	if (!window_readable(req->off, req->len) || !window_look(req->off, &view))
+	if (!window_look(req->off, &view) || !req->len || req->len > view.len)
 		return -EFAULT;
 	/* What is in memory is left to page faults, of which most will be an application's own. */
 	if (req->nowait)

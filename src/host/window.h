@@ -21,7 +21,7 @@ struct window_view {
 	u64 len;	/* bytes from there to the end of the block */
 };
 bool window_look(u64 off, struct window_view *view);
-/* All of the range can be read by this process. */
+/* All of the range is shown, by one block or several. */
 bool window_readable(u64 off, u64 len);
 /* A guest met a page that is not there: show zeros where files have become shorter. True: something was done. */
 bool window_repair(void);
