@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
@@ -931,6 +932,65 @@ static void peers(void)
 	close(sv[1]);
 }
 
+/* Who holds a lock, made a segment, used a semaphore or a queue: as the one who asks knows that process. */
+static void pids_of_objects(void)
+{
+	struct flock mine = { .l_type = F_WRLCK, .l_len = 10 }, its = { .l_type = F_WRLCK, .l_start = 20, .l_len = 10 }, ask;
+	int file = memfd_create("locks", 0), shm = shmget(IPC_PRIVATE, 4096, 0600), sem = semget(IPC_PRIVATE, 2, 0600);
+	int msg = msgget(IPC_PRIVATE, 0600), up[2], down[2], status;
+	struct { long type; char text[4]; } m = { 1, "abc" };
+	struct sembuf op = { 1, 1, 0 };
+	struct shmid_ds sd;
+	struct msqid_ds md;
+	pid_t pid;
+	char c;
+
+	EQ(pipe(up), 0);
+	EQ(pipe(down), 0);
+	EQ(fcntl(file, F_SETLK, &mine), 0);
+	EQ(unshare(CLONE_NEWPID), 0);
+	pid = fork(); /* number 1 of a namespace */
+	if (!pid) {
+		ask = mine;
+		EQ(fcntl(file, F_GETLK, &ask), 0);
+		EQ(ask.l_type, F_WRLCK);
+		EQ(ask.l_pid, 0); /* nobody known here */
+		EQ(shmctl(shm, IPC_STAT, &sd), 0);
+		EQ(sd.shm_cpid, 0);
+		EQ(fcntl(file, F_SETLK, &its), 0);
+		EQ(shmdt(shmat(shm, NULL, 0)), 0);
+		EQ(shmctl(shm, IPC_STAT, &sd), 0);
+		EQ(sd.shm_lpid, 1);
+		EQ(semop(sem, &op, 1), 0);
+		EQ(semctl(sem, 1, GETPID), 1);
+		EQ(msgsnd(msg, &m, 4, 0), 0);
+		EQ(msgctl(msg, IPC_STAT, &md), 0);
+		EQ(md.msg_lspid, 1);
+		EQ(md.msg_lrpid, 0);
+		EQ(write(up[1], "x", 1), 1);
+		EQ(read(down[0], &c, 1), 1);
+		_exit(check_failures ? 1 : 0);
+	}
+	EQ(read(up[0], &c, 1), 1);
+	ask = its;
+	EQ(fcntl(file, F_GETLK, &ask), 0);
+	EQ(ask.l_type, F_WRLCK);
+	EQ(ask.l_pid, pid);
+	EQ(shmctl(shm, IPC_STAT, &sd), 0);
+	EQ(sd.shm_cpid, getpid());
+	EQ(sd.shm_lpid, pid);
+	EQ(semctl(sem, 1, GETPID), pid);
+	EQ(semctl(sem, 0, GETPID), 0);
+	EQ(msgctl(msg, IPC_STAT, &md), 0);
+	EQ(md.msg_lspid, pid);
+	EQ(write(down[1], "x", 1), 1);
+	EQ(waitpid(pid, &status, 0), pid);
+	EQ(status, 0);
+	shmctl(shm, IPC_RMID, NULL);
+	semctl(sem, 0, IPC_RMID);
+	msgctl(msg, IPC_RMID, NULL);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -974,6 +1034,7 @@ int main(void)
 	CHILD(setns_pid);
 	CHILD(setns_user);
 	CHILD(owner_ioctls);
+	CHILD(pids_of_objects);
 	CHILD(net);
 	RUN(peers);
 	CHILD(net_ports);

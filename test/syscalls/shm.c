@@ -51,6 +51,11 @@ static void memfd(void)
 	CHECK(readlink(buf, link, sizeof(link) - 1) > 0);
 	CHECK(!strcmp(link, "/memfd:name (deleted)"));
 	FAILS(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), EPERM);
+	int t = open("/dev/shm/seals", O_CREAT | O_RDWR, 0600); /* a file of a tmpfs was sealed when it was made */
+	EQ(fcntl(t, F_GET_SEALS), F_SEAL_SEAL);
+	FAILS(fcntl(t, F_ADD_SEALS, F_SEAL_GROW), EPERM);
+	close(t);
+	unlink("/dev/shm/seals");
 	EQ(fcntl(fd, F_GET_SEALS), F_SEAL_SEAL);
 	close(fd);
 	p[0] = 'y';

@@ -9,7 +9,9 @@
 static int mem_statfs(struct super_block *sb, struct kstatfs *st)
 {
 	struct mem_super *ms = sb->priv;
-	u64 used = MIN((u64)ms->pages, ms->max_pages), inodes = MIN((u64)ms->inodes, ms->max_inodes);
+	/* An overlay holds memory for each file it knows, also before it has contents of its own. */
+	u64 own = ms->overlay ? PAGE_ALIGN_UP((u64)ms->inodes * 512 + 1) >> PAGE_SHIFT : 0;
+	u64 used = MIN((u64)ms->pages + own, ms->max_pages), inodes = MIN((u64)ms->inodes, ms->max_inodes);
 
 	st->type = sb->magic;
 	st->bsize = st->frsize = PAGE_SIZE;

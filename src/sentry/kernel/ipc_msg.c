@@ -151,7 +151,7 @@ static long send_locked(s32 id, struct sysv_msg *m, u32 flags)
 	q->bytes += m->len;
 	q->count++;
 	q->stime = ipc_now();
-	q->lspid = task_tgid(current);
+	q->lspid = current->proc->tgid->nr;
 	queue_changed(q);
 	return 0;
 }
@@ -222,7 +222,7 @@ static struct sysv_msg *take(struct msg_queue *q, struct sysv_msg *m, u32 flags)
 	q->bytes -= m->len;
 	q->count--;
 	q->rtime = ipc_now();
-	q->lrpid = task_tgid(current);
+	q->lrpid = current->proc->tgid->nr;
 	queue_changed(q);
 	return m;
 }
@@ -286,8 +286,8 @@ static void fill_ds(const struct msg_queue *q, struct msqid64_ds *ds)
 	ds->msg_cbytes = q->bytes;
 	ds->msg_qnum = q->count;
 	ds->msg_qbytes = q->max_bytes;
-	ds->msg_lspid = q->lspid;
-	ds->msg_lrpid = q->lrpid;
+	ds->msg_lspid = pid_shown(q->lspid);
+	ds->msg_lrpid = pid_shown(q->lrpid);
 }
 
 static long ctl_info(s32 cmd, u64 arg)

@@ -137,7 +137,7 @@ static void run_pending(struct sem_set *s)
 	do {
 		again = false;
 		list_for_each_safe(w, tmp, &s->pending, node) {
-			r = perform(s, w->ops, w->nops, w->undo, task_tgid(w->task), &w->blocking);
+			r = perform(s, w->ops, w->nops, w->undo, w->task->proc->tgid->nr, &w->blocking);
 			if (r == SEM_WAITING)
 				continue;
 			finish_waiter(w, r);
@@ -243,7 +243,7 @@ void sem_exit(struct task *t)
 		u = list_first(&l->undos, struct sem_undo, list_node);
 		list_del(&u->list_node);
 		list_del(&u->set_node);
-		apply_undo(u, task_tgid(t));
+		apply_undo(u, t->proc->tgid->nr);
 		kfree(u);
 	}
 	spin_unlock(&sem_ids.lock);
@@ -327,7 +327,7 @@ static int semop_locked(s32 id, const struct sembuf *ops, u32 n, u64 deadline)
 		if (!w.undo)
 			return -ENOMEM;
 	}
-	err = perform(s, ops, n, w.undo, task_tgid(current), &w.blocking);
+	err = perform(s, ops, n, w.undo, current->proc->tgid->nr, &w.blocking);
 	if (err != SEM_WAITING) {
 		if (!err && alter)
 			run_pending(s);
@@ -512,7 +512,7 @@ static long ctl_one_locked(struct sem_set *s, u32 num, s32 cmd, s32 val)
 	case GETVAL:
 		return sem->val;
 	case GETPID:
-		return sem->pid;
+		return pid_shown(sem->pid);
 	case GETNCNT:
 		return count_waiters(s, num, false);
 	case GETZCNT:
@@ -520,7 +520,7 @@ static long ctl_one_locked(struct sem_set *s, u32 num, s32 cmd, s32 val)
 	}
 	forget_undo(s, num);
 	sem->val = val;
-	sem->pid = task_tgid(current);
+	sem->pid = current->proc->tgid->nr;
 	s->ctime = ipc_now();
 	run_pending(s);
 	return 0;
@@ -574,7 +574,7 @@ static long all_locked(s32 id, s32 cmd, u16 *vals, u32 n)
 			continue;
 		}
 		s->sem[i].val = vals[i];
-		s->sem[i].pid = task_tgid(current);
+		s->sem[i].pid = current->proc->tgid->nr;
 		forget_undo(s, i);
 	}
 	if (cmd == SETALL) {

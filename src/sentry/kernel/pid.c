@@ -205,6 +205,19 @@ void pid_put(struct pid *p)
 	pid_free(p);
 }
 
+s32 pid_shown(s32 first)
+{
+	struct pid *pid;
+	s32 nr;
+
+	if (task_pid_ns(current) == &init_pid_ns)
+		return first;
+	pid = pid_find_in(&init_pid_ns, first);
+	nr = pid ? pid_nr(pid) : 0;
+	pid_put(pid);
+	return nr;
+}
+
 s32 pid_nr_in(const struct pid *p, const struct pid_ns *ns)
 {
 	if (!p || p->level < ns->level)

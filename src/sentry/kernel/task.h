@@ -86,6 +86,8 @@ struct pid *pid_alloc(struct pid_ns *ns, const s32 *want, u32 nwant);
 /* In the current task's namespace, or in another; with a reference, or NULL. */
 struct pid *pid_find_get(s32 nr);
 struct pid *pid_find_in(const struct pid_ns *ns, s32 nr);
+/* A process by its number in the first namespace, which is what lasting objects keep: as the current task knows it; 0: not. */
+s32 pid_shown(s32 first);
 /* The number as a namespace knows it, 0: it does not; and in its own one. */
 s32 pid_nr_in(const struct pid *p, const struct pid_ns *ns);
 s32 pid_nr_own(const struct pid *p);

@@ -5,6 +5,7 @@
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/memfd.h>
 #include <linux/stat.h>
 
@@ -295,9 +296,17 @@ void shmem_evict(struct inode *inode)
 
 /* ---- seals ---- */
 
+/* A file of a tmpfs is shared memory that was sealed when it was made. */
+static bool on_tmpfs(const struct inode *inode)
+{
+	return inode->sb->magic == TMPFS_MAGIC && S_ISREG(inode->mode);
+}
+
 long shmem_get_seals(struct file *file)
 {
-	return sealable(file->inode) ? (long)file->inode->flags : -EINVAL;
+	if (sealable(file->inode))
+		return (long)file->inode->flags;
+	return on_tmpfs(file->inode) ? F_SEAL_SEAL : -EINVAL;
 }
 
 long shmem_add_seals(struct file *file, u32 seals)
@@ -310,7 +319,7 @@ long shmem_add_seals(struct file *file, u32 seals)
 	if (seals & ~SEALS_ALL)
 		return -EINVAL;
 	if (!sealable(inode))
-		return -EINVAL;
+		return on_tmpfs(inode) ? -EPERM : -EINVAL;
 	mutex_lock(&inode->lock);
 	mutex_lock(&inode->mapping->i_mmap_lock);
 	if (inode->flags & F_SEAL_SEAL)

@@ -157,7 +157,7 @@ static long segment_new(s32 key, u64 size, u32 flags)
 	s->gid = s->cgid = c->egid;
 	s->size = size;
 	s->ctime = now_s();
-	s->cpid = task_tgid(current);
+	s->cpid = current->proc->tgid->nr;
 	s->file->inode->ino = (u64)s->id;
 	segments[slot] = s;
 	nsegments++;
@@ -209,7 +209,7 @@ static void shm_open(struct vma *vma)
 	refcount_inc(&s->ref);
 	s->nattch++;
 	s->atime = now_s();
-	s->lpid = task_tgid(current);
+	s->lpid = current->proc->tgid->nr;
 	mutex_unlock(&shm_lock);
 }
 
@@ -220,7 +220,7 @@ static void shm_close(struct vma *vma)
 
 	lock_shm();
 	s->dtime = now_s();
-	s->lpid = task_tgid(current);
+	s->lpid = current->proc->tgid->nr;
 	if (!--s->nattch && s->removed)
 		file = segment_remove(s);
 	last = segment_put(s);
@@ -371,8 +371,8 @@ static void fill_ds(const struct shm_segment *s, struct shmid64_ds *ds)
 	ds->shm_atime = s->atime;
 	ds->shm_dtime = s->dtime;
 	ds->shm_ctime = s->ctime;
-	ds->shm_cpid = s->cpid;
-	ds->shm_lpid = s->lpid;
+	ds->shm_cpid = pid_shown(s->cpid);
+	ds->shm_lpid = pid_shown(s->lpid);
 	ds->shm_nattch = s->nattch;
 }
 

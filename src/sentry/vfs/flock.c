@@ -309,7 +309,7 @@ static long get_lock(struct file *f, struct lock *want, struct flock *fl, u64 ua
 		fl->l_whence = SEEK_SET;
 		fl->l_start = (s64)l->start;
 		fl->l_len = l->end == INT64_MAX ? 0 : (s64)(l->end - l->start + 1);
-		fl->l_pid = l->pid;
+		fl->l_pid = l->pid < 0 ? l->pid : pid_shown(l->pid);
 	} else {
 		fl->l_type = F_UNLCK;
 	}
@@ -320,7 +320,7 @@ static long get_lock(struct file *f, struct lock *want, struct flock *fl, u64 ua
 long fcntl_lock(struct file *f, u32 cmd, u64 uarg)
 {
 	bool ofd = cmd >= F_OFD_GETLK;
-	struct lock want = { .owner = ofd ? (void *)f : (void *)current->files, .pid = ofd ? -1 : task_tgid(current) };
+	struct lock want = { .owner = ofd ? (void *)f : (void *)current->files, .pid = ofd ? -1 : current->proc->tgid->nr };
 	struct flock fl;
 	int err;
 
@@ -344,7 +344,7 @@ long fcntl_lock(struct file *f, u32 cmd, u64 uarg)
 SYSCALL2(flock, s32, fd, u32, op)
 {
 	struct file *f = fget(fd);
-	struct lock want = { .end = ~0ull, .whole = true, .owner = f, .pid = task_tgid(current) };
+	struct lock want = { .end = ~0ull, .whole = true, .owner = f, .pid = current->proc->tgid->nr };
 	u32 kind = op & ~(u32)FLOCK_NB;
 	long ret;
 
