@@ -190,6 +190,111 @@ static void whole_files(void)
 	EQ(flock(fd, LOCK_UN), 0);
 }
 
+/* ---- leases ---- */
+
+static volatile int lease_signals, lease_fd;
+static void on_lease(int sig, siginfo_t *si, void *context)
+{
+	lease_signals++;
+	lease_fd = si->si_fd;
+}
+
+/* Open it in a child, which ends when it could: its pid. */
+static pid_t opener(const char *path, int flags)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(open(path, flags) < 0 ? errno : 0);
+	return pid;
+}
+
+static int ended(pid_t pid)
+{
+	int status;
+
+	EQ(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void wait_for_signal(int n)
+{
+	for (int i = 0; i < 5000 && lease_signals < n; i++)
+		usleep(1000);
+	EQ(lease_signals, n);
+}
+
+static void leases(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_lease, .sa_flags = SA_SIGINFO | SA_RESTART };
+	char leased[160], others[160];
+	int r, w, p[2], d;
+	pid_t pid;
+
+	snprintf(leased, sizeof(leased), "%s.leased", name);
+	snprintf(others, sizeof(others), "%s.others", name);
+
+	close(open(leased, O_CREAT | O_WRONLY, 0600));
+	r = open(leased, O_RDONLY);
+	EQ(sigaction(SIGRTMIN, &sa, NULL), 0);
+	EQ(pipe(p), 0);
+	d = open("/", O_RDONLY);
+	FAILS(fcntl(p[0], F_SETLEASE, F_RDLCK), EINVAL);
+	FAILS(fcntl(d, F_SETLEASE, F_RDLCK), EINVAL);
+	FAILS(fcntl(r, F_SETLEASE, 77), EINVAL);
+	FAILS(fcntl(r, F_SETLEASE, F_UNLCK), EAGAIN);
+	EQ(fcntl(r, F_GETLEASE), F_UNLCK);
+	if (fcntl(r, F_SETLEASE, F_RDLCK) < 0 && errno == EINVAL)
+		return; /* not this file system */
+	EQ(fcntl(r, F_GETLEASE), F_RDLCK);
+	EQ(fcntl(r, F_GETOWN), getpid());
+	EQ(fcntl(r, F_SETSIG, SIGRTMIN), 0);
+	EQ(ended(opener(leased, O_RDONLY)), 0); /* readers are welcome */
+	EQ(lease_signals, 0);
+	EQ(ended(opener(leased, O_WRONLY | O_NONBLOCK)), EWOULDBLOCK);
+	wait_for_signal(1);
+	EQ(lease_fd, r);
+	EQ(fcntl(r, F_GETLEASE), F_UNLCK); /* what it is to become */
+	pid = opener(leased, O_WRONLY);
+	EQ(fcntl(r, F_SETLEASE, F_UNLCK), 0);
+	EQ(ended(pid), 0);
+	EQ(lease_signals, 1); /* told once */
+	w = open(leased, O_RDWR);
+	FAILS(fcntl(r, F_SETLEASE, F_RDLCK), EAGAIN); /* somebody writes */
+	FAILS(fcntl(w, F_SETLEASE, F_WRLCK), EAGAIN); /* open twice */
+	close(r);
+	EQ(fcntl(w, F_SETLEASE, F_WRLCK), 0);
+	EQ(fcntl(w, F_GETLEASE), F_WRLCK);
+	EQ(fcntl(w, F_SETSIG, SIGRTMIN), 0);
+	pid = opener(leased, O_RDONLY);
+	wait_for_signal(2);
+	EQ(fcntl(w, F_GETLEASE), F_RDLCK);
+	EQ(fcntl(w, F_SETLEASE, F_UNLCK), 0);
+	EQ(ended(pid), 0);
+	EQ(fcntl(w, F_GETSIG), 0); /* the signal and whom it goes to end with the lease */
+	EQ(fcntl(w, F_GETOWN), 0);
+	EQ(fcntl(w, F_SETLEASE, F_WRLCK), 0);
+	EQ(fcntl(w, F_SETSIG, SIGRTMIN), 0);
+	pid = fork();
+	if (!pid)
+		_exit(truncate(leased, 0) ? errno : 0);
+	wait_for_signal(3);
+	close(w); /* the child had its own copy, and is gone with it */
+	EQ(kill(pid, SIGKILL), 0);
+	waitpid(pid, NULL, 0);
+	close(p[0]), close(p[1]), close(d);
+	EQ(unlink(leased), 0);
+	if (geteuid())
+		return;
+	close(open(others, O_CREAT | O_WRONLY, 0644));
+	r = open(others, O_RDONLY);
+	EQ(seteuid(1000), 0);
+	FAILS(fcntl(r, F_SETLEASE, F_RDLCK), EACCES); /* not the owner's */
+	EQ(seteuid(0), 0);
+	close(r);
+	EQ(unlink(others), 0);
+}
+
 int main(void)
 {
 	fd = mkstemp(in_test_dir(name));
@@ -201,6 +306,7 @@ int main(void)
 	RUN(interrupted);
 	RUN(descriptions);
 	RUN(whole_files);
+	RUN(leases);
 	unlink(name);
 	DONE();
 }

@@ -10,6 +10,7 @@
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/uts.h"
 #include "sentry/mm/pagecache.h"
+#include "sentry/vfs/lease.h"
 #include "sentry/vfs/vfs.h"
 
 #define SHOW(fn, ...)                                                                   \
@@ -51,6 +52,7 @@ SHOW(show_port_range, "32768\t60999\n")
 SHOW(show_core_pattern, "core\n")
 SHOW(show_tcp_mem, "4096\t131072\t6291456\n")
 SHOW(show_rmem, "212992\n")
+SHOW(show_lease_break, "%lu\n", LEASE_BREAK_SECONDS)
 SHOW(show_rtsig_max, "1048576\n")
 
 static int show_hostname(struct seq *s, struct inode *inode)
@@ -149,7 +151,7 @@ void proc_add_sysctl(struct dentry *root)
 	static const struct sysctl fs[] = {
 		RO("file-max", show_file_max), RO("file-nr", show_file_nr), RO("nr_open", show_nr_open), RO("pipe-max-size", show_pipe_max),
 		RO("suid_dumpable", show_zero), RO("protected_symlinks", show_one), RO("protected_hardlinks", show_one),
-		RO("lease-break-time", show_two), RO("dir-notify-enable", show_one),
+		RO("lease-break-time", show_lease_break), RO("dir-notify-enable", show_one),
 	};
 	static const struct sysctl inotify[] = {
 		RO("max_user_watches", show_inotify_watches), RO("max_user_instances", show_inotify_instances),

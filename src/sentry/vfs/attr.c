@@ -9,6 +9,7 @@
 #include "sentry/kernel/user_ns.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/lease.h"
 
 /* UAPI leaves these to libc; utimensat(2). */
 #define UTIME_NOW ((1l << 30) - 1l)
@@ -220,7 +221,9 @@ SYSCALL2(truncate, u64, name, s64, size)
 	if (err)
 		return err;
 	i = p.dentry->inode;
-	if (S_ISDIR(i->mode))
+	if (S_ISREG(i->mode) && (err = (int)lease_break(i, true, false)))
+		;
+	else if (S_ISDIR(i->mode))
 		err = -EISDIR;
 	else if (!S_ISREG(i->mode))
 		err = -EINVAL;

@@ -13,6 +13,7 @@
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/fiemap.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/lease.h"
 #include "sentry/vfs/notify.h"
 #include "sentry/vfs/pipe.h"
 
@@ -140,8 +141,10 @@ static long do_fcntl(s32 fd, struct file *f, u32 cmd, u64 arg)
 		return shmem_get_seals(f);
 	case F_NOTIFY:
 		return fcntl_notify(fd, f, (u32)arg);
+	case F_SETLEASE:
+		return fcntl_setlease(f, fd, (s32)arg);
 	case F_GETLEASE:
-		return F_UNLCK;
+		return fcntl_getlease(f);
 	default:
 		return -EINVAL;
 	}

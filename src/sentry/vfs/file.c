@@ -11,6 +11,7 @@
 #include "sentry/vfs/epoll.h"
 #include "sentry/vfs/fasync.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/lease.h"
 #include "sentry/vfs/notify.h"
 
 #define FILES_MIN 64u
@@ -82,6 +83,7 @@ void file_put(struct file *f)
 	if (i && f->mode & FMODE_OPENED)
 		notify_dentry(f->path.dentry, f->mode & FMODE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 	fasync_release(f);
+	lease_release(f);
 	if (i && S_ISDIR(i->mode))
 		dnotify_release(f);
 	if (i && i->flocks)

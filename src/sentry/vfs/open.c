@@ -12,6 +12,7 @@
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/landlock.h"
+#include "sentry/vfs/lease.h"
 #include "sentry/vfs/notify.h"
 #include "sentry/vfs/pipe.h"
 
@@ -177,6 +178,8 @@ static struct file *open_path(const struct path *p, u32 flags, bool created)
 			err = check_access(p, flags);
 		if (!err)
 			err = check_landlock(p, flags);
+		if (!err && S_ISREG(p->dentry->inode->mode))
+			err = (int)lease_break(p->dentry->inode, open_flags_to_mode(flags) & FMODE_WRITE || flags & O_TRUNC, flags & O_NONBLOCK);
 	} else if (flags & O_DIRECTORY && !S_ISDIR(p->dentry->inode->mode)) {
 		err = -ENOTDIR;
 	}
