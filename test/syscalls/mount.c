@@ -231,6 +231,37 @@ static void pivot(void)
 	rmdir("new");
 }
 
+/* fspick(2): a mounted file system made read-only, and back. */
+static void picked(void)
+{
+	int fd;
+
+	EQ(mkdir("p", 0755), 0);
+	EQ(mkdir("plain", 0755), 0);
+	EQ(mount("none", "p", "tmpfs", 0, ""), 0);
+	FAILS(syscall(SYS_fspick, AT_FDCWD, "p", 0x100), EINVAL);
+	FAILS(syscall(SYS_fspick, AT_FDCWD, "missing", 0), ENOENT);
+	FAILS(syscall(SYS_fspick, AT_FDCWD, "plain", 0), EINVAL); /* nothing is mounted there */
+	FAILS(syscall(SYS_fspick, -1, "p", 0), EBADF);
+	fd = syscall(SYS_fspick, AT_FDCWD, "p", 1 /* FSPICK_CLOEXEC */);
+	CHECK(fd >= 0);
+	EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	FAILS(syscall(SYS_fsconfig, fd, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0), EBUSY);
+	FAILS(syscall(SYS_fsmount, fd, 0, 0), EBUSY);
+	EQ(syscall(SYS_fsconfig, fd, 0 /* FSCONFIG_SET_FLAG */, "ro", NULL, 0), 0);
+	EQ(syscall(SYS_fsconfig, fd, 7 /* FSCONFIG_CMD_RECONFIGURE */, NULL, NULL, 0), 0);
+	FAILS(open("p/new", O_CREAT | O_WRONLY, 0600), EROFS);
+	EQ(syscall(SYS_fsconfig, fd, 0, "rw", NULL, 0), 0);
+	EQ(syscall(SYS_fsconfig, fd, 7, NULL, NULL, 0), 0);
+	close(fd);
+	fd = open("p/new", O_CREAT | O_WRONLY, 0600);
+	CHECK(fd >= 0);
+	close(fd);
+	EQ(umount2("p", 0), 0);
+	EQ(rmdir("p"), 0);
+	EQ(rmdir("plain"), 0);
+}
+
 /* Objects of this kind, slabinfo(5); 0 where they are called otherwise. */
 static long objects(const char *kind)
 {
@@ -327,6 +358,7 @@ int main(void)
 	RUN(stacked);
 	RUN(namespaces);
 	RUN(pivot);
+	RUN(picked);
 	RUN(shown_namespaces);
 	RUN(given_back);
 	EQ(chdir("/"), 0);

@@ -122,7 +122,8 @@ SYSCALL5(move_mount, s32, from_fd, u64, from_name, s32, to_fd, u64, to_name, u32
 struct fs_context {
 	struct mutex lock;
 	const struct fs_type *type;
-	struct mount *made; /* by FSCONFIG_CMD_CREATE */
+	struct mount *made; /* by FSCONFIG_CMD_CREATE, or picked */
+	bool picked;
 	char source[256];
 	char options[OPTIONS_MAX]; /* comma-separated, as for mount(2) */
 	u32 flags;
@@ -139,13 +140,59 @@ static void context_release(struct file *f)
 
 static const struct file_ops context_fops = { .release = context_release };
 
+/* A descriptor of the context; consumes it. */
+static long context_fd(struct fs_context *c, bool cloexec)
+{
+	struct file *f = anon_file("fscontext", &context_fops, c, O_RDWR);
+	s32 fd;
+
+	if (IS_ERR(f)) {
+		if (c->made)
+			mount_put(c->made);
+		kfree(c);
+		return PTR_ERR(f);
+	}
+	fd = fd_alloc_install(f, cloexec, 0);
+	if (fd < 0)
+		file_put(f);
+	return fd;
+}
+
+/* A file system that is there, to be configured anew. */
+SYSCALL3(fspick, s32, dirfd, u64, uname, u32, flags)
+{
+	u32 lookup = (flags & FSPICK_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & FSPICK_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+	struct fs_context *c;
+	struct path p;
+	int err;
+
+	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
+		return -EPERM;
+	if (flags & ~(u32)(FSPICK_CLOEXEC | FSPICK_SYMLINK_NOFOLLOW | FSPICK_NO_AUTOMOUNT | FSPICK_EMPTY_PATH))
+		return -EINVAL;
+	err = user_path_lookup(dirfd, uname, lookup, &p);
+	if (err)
+		return err;
+	c = p.mnt->internal || p.dentry != p.mnt->root ? ERR_PTR(-EINVAL) : p.mnt->foreign ? ERR_PTR(-EPERM) : kzalloc(sizeof(*c));
+	if (!IS_ERR_OR_NULL(c)) {
+		mutex_init(&c->lock);
+		c->type = p.mnt->sb->type;
+		c->flags = p.mnt->sb->flags & MS_RDONLY;
+		c->picked = true;
+		c->made = p.mnt;
+		refcount_inc(&p.mnt->ref);
+	}
+	path_put(&p);
+	if (IS_ERR(c))
+		return PTR_ERR(c);
+	return c ? context_fd(c, flags & FSPICK_CLOEXEC) : -ENOMEM;
+}
+
 SYSCALL2(fsopen, u64, uname, u32, flags)
 {
 	struct fs_context *c;
 	struct name_buf b;
-	struct file *f;
 	char *name;
-	s32 fd;
 
 	if (!ns_capable(current_mount_ns()->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
@@ -164,15 +211,7 @@ SYSCALL2(fsopen, u64, uname, u32, flags)
 		kfree(c);
 		return c ? -ENODEV : -ENOMEM;
 	}
-	f = anon_file("fscontext", &context_fops, c, O_RDWR);
-	if (IS_ERR(f)) {
-		kfree(c);
-		return PTR_ERR(f);
-	}
-	fd = fd_alloc_install(f, flags & FSOPEN_CLOEXEC, 0);
-	if (fd < 0)
-		file_put(f);
-	return fd;
+	return context_fd(c, flags & FSOPEN_CLOEXEC);
 }
 
 static int add_option(struct fs_context *c, const char *key, const char *value)
@@ -294,13 +333,17 @@ SYSCALL3(fsmount, s32, fd, u32, flags, u32, attr)
 	}
 	c = f->priv;
 	mutex_lock(&c->lock);
-	if (c->made) {
+	if (c->picked) {
+		m = ERR_PTR(-EBUSY);
+	} else if (c->made) {
 		m = c->made;
 		c->made = NULL;
 		m->flags |= attr_flags(attr);
 	}
 	mutex_unlock(&c->lock);
 	file_put(f);
+	if (IS_ERR(m))
+		return PTR_ERR(m);
 	return m ? mount_fd(m, flags & FSMOUNT_CLOEXEC) : -EINVAL;
 }
 
