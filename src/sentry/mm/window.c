@@ -175,11 +175,12 @@ static bool open_file(struct window_file *wf, struct mapping *m, hc_handle h)
 /* The block that shows the file from index * WINDOW_BLOCK_PAGES on, with a hold; NULL: not to be had. */
 static struct block *block_get(struct window_file *wf, struct mapping *m, u64 index)
 {
-	struct hc_window req = { .file = wf->id - 1, .pos = index * HC_WINDOW_BLOCK };
 	struct block *b = block_find(wf, index), *new;
+	u32 id = READ_ONCE(wf->id);
+	struct hc_window req = { .file = id - 1, .pos = index * HC_WINDOW_BLOCK };
 	int err;
 
-	if (b)
+	if (b || !id)
 		return b;
 	new = block_alloc();
 	if (!new)
@@ -190,7 +191,7 @@ static struct block *block_get(struct window_file *wf, struct mapping *m, u64 in
 		return NULL;
 	}
 	spin_lock(&window_lock);
-	err = radix_insert(&wf->blocks, index, new);
+	err = wf->id == id ? radix_insert(&wf->blocks, index, new) : -ESTALE; /* the file was given up meanwhile */
 	atomic_store(&new->live, err ? 1 : 2);
 	if (!err) {
 		new->owner = wf;
@@ -291,13 +292,17 @@ static struct block *take_block(struct window_file *wf)
 
 void window_file_release(struct window_file *wf)
 {
-	struct hc_file2 req = { .arg = wf->id - 1 };
+	struct hc_file2 req = { 0 };
 	struct block *b;
+	u32 id;
 
-	if (!wf->id)
-		return;
+	spin_lock(&window_lock);
+	id = wf->id;
+	wf->id = 0; /* from here on no block comes to it */
+	spin_unlock(&window_lock);
 	while ((b = take_block(wf)))
 		block_put(b);
-	hostcall(HC_WINDOW_CLOSE, &req, sizeof(req));
-	wf->id = 0;
+	req.arg = id - 1;
+	if (id)
+		hostcall(HC_WINDOW_CLOSE, &req, sizeof(req));
 }

@@ -30,7 +30,7 @@ void window_init(u64 pa, u64 size);
 u32 window_frames(struct window_file *wf, struct mapping *m, hc_handle h, u64 index, struct page **pages, u32 n);
 /* The pages, which window_frames() gave and which follow each other, are in the host's memory: reads them if need be. 0 or -errno. */
 int window_fetch(hc_handle h, struct page **pages, u32 n);
-/* The inode goes away; its mapping has no pages any more. */
+/* The inode goes away, or its file is shown anew from here on. Its pages that are in use stay as they are. */
 void window_file_release(struct window_file *wf);
 /* The last reference of a page is gone. */
 void window_page_free(struct page *page);
