@@ -9,8 +9,11 @@
  * The body of a request begins behind sizeof(struct gofer_req), that of a reply behind sizeof(struct gofer_rep), whatever
  * the operation. `len` counts both parts. No padding between names.
  *
- * WALK ends early with stop_errno (negative) at a name that cannot be walked; a step that is not a directory is given and
- * ends the walk (stop_errno 0, or -ENOTDIR when names are left behind one that is no symbolic link).
+ * WALK resolves paths, from `node` each; their names follow each other, an empty one begins the next path. The reply has a step for
+ * each name that was met, once for those that paths share: a new node with its attributes and a link's target, or why there is none. A path
+ * ends at its last name, at an error, or at what is no directory; with GOFER_WALK_FOLLOW symbolic links are gone through, within the tree,
+ * and the names in them are steps as well. GOFER_WALK_OPEN: the file that the last path ends at, if it is a regular one, is opened for
+ * reading, and passed. What does not fit into `max` bytes of reply (0: GOFER_MSG_MAX) is left out.
  * SYMLINK: the name, then the target up to the end. LINK: `node` under to_name in to_node; name_len 0.
  * RENAME: name in `node` to to_name in to_node. READDIR: `max` bytes of reply at most (0: GOFER_MSG_MAX); "." and ".." are
  * not given. GETXATTR and LISTXATTR with size 0 ask for the length alone. OPEN and CREATE pass a descriptor with the reply;
@@ -25,7 +28,7 @@
 #define GOFER_NAME_MAX 255
 
 enum gofer_op {
-	GOFER_WALK = 1,	/* node, up to n names: attributes and a new node for each step that exists; stops before a symlink's target */
+	GOFER_WALK = 1,	/* node, names -> steps */
 	GOFER_GETATTR,
 	GOFER_SETATTR,	/* mode, uid, gid, size, times by mask */
 	GOFER_OPEN,	/* node, O_ACCMODE|O_TRUNC|O_APPEND flags -> descriptor */
@@ -61,7 +64,7 @@ struct gofer_req {
 	u32 op, len; /* len: whole message */
 	u64 node;
 	union {
-		struct { u32 nnames, pad; } walk;	/* then {u16 len; bytes} each */
+		struct { u32 flags, max; } walk;	/* then {u16 len; bytes} each */
 		struct { u32 mask, mode, uid, gid; u64 size; s64 atime_s, mtime_s; u32 atime_ns, mtime_ns; } setattr;
 		struct { u32 flags, mode, uid, gid, name_len, pad; } create; /* open, create, mkdir, symlink, mknod, unlink; then the name */
 		struct { u64 cookie; u32 max, pad; } readdir;
@@ -73,6 +76,7 @@ struct gofer_req {
 		u64 raw[8];
 	};
 };
+enum { GOFER_WALK_FOLLOW = 1, GOFER_WALK_OPEN = 2 };
 enum { GOFER_SET_MODE = 1, GOFER_SET_UID = 2, GOFER_SET_GID = 4, GOFER_SET_SIZE = 8, GOFER_SET_ATIME = 16,
        GOFER_SET_MTIME = 32, GOFER_SET_ATIME_NOW = 64, GOFER_SET_MTIME_NOW = 128 };
 
@@ -80,16 +84,23 @@ struct gofer_rep {
 	s32 status; /* 0 or -errno */
 	u32 len;    /* whole message */
 	union {
-		struct { u32 ndone, pad; s32 stop_errno; u32 pad2; } walk; /* then struct gofer_walked[ndone] */
+		struct { u32 nsteps, pad; } walk;			   /* then struct gofer_step records */
 		struct { struct gofer_attr attr; u64 node; } node;	   /* getattr, setattr, create, mkdir, ... */
 		struct { u32 n, eof; u64 next_cookie; } readdir;	   /* then struct gofer_dirent records */
 		struct { u32 size, pad; } data;				   /* readlink, xattrs: then the bytes */
 		struct { u64 type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags; } statfs;
 	};
 };
-struct gofer_walked {
-	u64 node;
+#define GOFER_STEPS_MAX 48
+enum { GOFER_UNDER_START = -1, GOFER_UNDER_ROOT = -2 };
+struct gofer_step { /* 8-byte aligned records */
+	u64 node;   /* 0: none, for `err` */
 	struct gofer_attr attr;
+	s32 under;  /* the directory: a step before this one, or GOFER_UNDER_* */
+	s32 err;
+	u16 reclen, name_len, target_len;
+	u8 opened;  /* the descriptor is this one's */
+	char bytes[]; /* the name, then a symbolic link's target */
 };
 struct gofer_dirent { /* 8-byte aligned records */
 	u64 cookie;

@@ -124,7 +124,7 @@ static void ask_well(const u8 *d)
 	both = (u32)put_names(body, d[2], d[12], req->op == GOFER_WALK);
 	switch (req->op) {
 	case GOFER_WALK:
-		req->walk.nnames = 1 + d[13] % 2;
+		req->walk.flags = d[13], req->walk.max = d[14] & 1 ? mode & 0xfff : 0;
 		break;
 	case GOFER_SETATTR:
 		req->setattr.mask = flags & 0xff, req->setattr.mode = mode, req->setattr.size = d[14];

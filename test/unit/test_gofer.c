@@ -62,17 +62,19 @@ static void add_name(const char *name)
 
 	add(&len, sizeof(len));
 	add(name, len);
-	req->walk.nnames++;
 }
 
-/* 0: not there; stop_errno in *err. */
+static const struct gofer_step *first_step(void) { return (const struct gofer_step *)(rep + 1); }
+static const struct gofer_step *next_step(const struct gofer_step *s) { return (const void *)((const char *)s + s->reclen); }
+
+/* 0: not there, for *err. */
 static u64 walk(u64 node, const char *name, s32 *err)
 {
 	begin(GOFER_WALK, node);
 	add_name(name);
 	assert_int_equal(call(), 0);
-	*err = rep->walk.stop_errno;
-	return rep->walk.ndone ? ((struct gofer_walked *)(rep + 1))->node : 0;
+	*err = rep->walk.nsteps ? first_step()->err : -ENOTDIR;
+	return rep->walk.nsteps ? first_step()->node : 0;
 }
 
 static u64 must_walk(u64 node, const char *name)
@@ -103,33 +105,137 @@ static s32 create(u32 op, u64 node, const char *name, u32 flags, u32 mode)
 	return call();
 }
 
+/* Add the names of a path; an empty one is between two paths. */
+static void add_path(const char *path)
+{
+	char copy[256], *save;
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	for (char *name = strtok_r(copy, "/", &save); name; name = strtok_r(NULL, "/", &save))
+		add_name(name);
+}
+
+static void assert_step(const struct gofer_step *s, const char *name, s32 under, s32 err)
+{
+	assert_int_equal(s->name_len, strlen(name));
+	assert_memory_equal(s->bytes, name, s->name_len);
+	assert_int_equal(s->under, under);
+	assert_int_equal(s->err, err);
+	assert_true(err ? !s->node : s->node);
+}
+
 static void test_walk(void **state)
 {
-	struct gofer_walked *w = (struct gofer_walked *)(rep + 1);
+	const struct gofer_step *s = first_step();
 	s32 err;
 
 	begin(GOFER_WALK, RO);
-	add_name("sub");
-	add_name("file");
+	add_path("sub/file");
 	assert_int_equal(call(), 0);
-	assert_int_equal(rep->walk.ndone, 2);
-	assert_true(S_ISDIR(w[0].attr.mode) && S_ISREG(w[1].attr.mode));
-	assert_int_equal(w[1].attr.size, 5);
+	assert_int_equal(rep->walk.nsteps, 2);
+	assert_step(s, "sub", GOFER_UNDER_START, 0);
+	assert_step(next_step(s), "file", 0, 0);
+	assert_true(S_ISDIR(s->attr.mode) && S_ISREG(next_step(s)->attr.mode));
+	assert_int_equal(next_step(s)->attr.size, 5);
 	begin(GOFER_WALK, RO);
-	add_name("sub");
-	add_name("absent");
-	add_name("deeper");
+	add_path("sub/absent/deeper");
 	assert_int_equal(call(), 0);
-	assert_int_equal(rep->walk.ndone, 1);
-	assert_int_equal(rep->walk.stop_errno, -ENOENT);
+	assert_int_equal(rep->walk.nsteps, 2);
+	assert_step(next_step(s), "absent", 0, -ENOENT);
 	begin(GOFER_WALK, RO);
-	add_name("link"); /* to "sub": given, not followed */
-	add_name("file");
+	add_path("link/file"); /* to "sub": given, not followed */
 	assert_int_equal(call(), 0);
-	assert_int_equal(rep->walk.ndone, 1);
-	assert_true(S_ISLNK(w[0].attr.mode));
+	assert_int_equal(rep->walk.nsteps, 1);
+	assert_true(S_ISLNK(s->attr.mode));
 	assert_int_equal(walk(must_walk(RO, "top"), "x", &err), 0);
 	assert_int_equal(err, -ENOTDIR);
+}
+
+/* Walk `path` through links; the number of steps, the last of them in *last. */
+static u32 follow(u64 node, const char *path, u32 flags, const struct gofer_step **last)
+{
+	begin(GOFER_WALK, node);
+	req->walk.flags = GOFER_WALK_FOLLOW | flags;
+	add_path(path);
+	assert_int_equal(call(), 0);
+	*last = first_step();
+	for (u32 i = 1; i < rep->walk.nsteps; i++)
+		*last = next_step(*last);
+	return rep->walk.nsteps;
+}
+
+static void test_links(void **state)
+{
+	const struct gofer_step *s;
+	char c[6] = "";
+
+	/* link -> sub */
+	assert_int_equal(follow(RO, "link/file", GOFER_WALK_OPEN, &s), 3);
+	assert_step(first_step(), "link", GOFER_UNDER_START, 0);
+	assert_int_equal(first_step()->target_len, 3);
+	assert_memory_equal(first_step()->bytes + 4, "sub", 3);
+	assert_step(next_step(first_step()), "sub", GOFER_UNDER_START, 0);
+	assert_step(s, "file", 1, 0);
+	assert_true(s->opened);
+	assert_int_equal(read(got_fd, c, 5), 5);
+	assert_string_equal(c, "12345");
+	close(got_fd);
+	/* sub/back -> ../link/./file, seen from the root and from sub, where ".." leads out of sight */
+	assert_int_equal(follow(RO, "sub/back", 0, &s), 4);
+	assert_step(s, "file", 0, 0);
+	assert_int_equal(follow(must_walk(RO, "sub"), "back", 0, &s), 1);
+	/* sub/abs -> /sub/file: the tree's root */
+	assert_int_equal(follow(must_walk(RO, "sub"), "abs", GOFER_WALK_OPEN, &s), 3);
+	assert_step(next_step(first_step()), "sub", GOFER_UNDER_ROOT, 0);
+	assert_step(s, "file", 1, 0);
+	assert_true(s->opened);
+	close(got_fd);
+	/* out -> ../../sub/nothing: there is nothing above the root */
+	assert_int_equal(follow(RO, "out", GOFER_WALK_OPEN, &s), 3);
+	assert_step(s, "nothing", 1, -ENOENT);
+	assert_int_equal(got_fd, -1);
+	/* loop -> loop: once is enough to know */
+	assert_int_equal(follow(RO, "loop", 0, &s), 1);
+	/* A directory, a fifo: not opened. */
+	follow(RO, "sub", GOFER_WALK_OPEN, &s);
+	assert_true(!s->opened && got_fd == -1);
+	follow(RO, "fifo", GOFER_WALK_OPEN, &s);
+	assert_true(!s->opened && got_fd == -1);
+}
+
+static void test_many_paths(void **state)
+{
+	const struct gofer_step *s = first_step();
+
+	begin(GOFER_WALK, RO);
+	add_path("sub/file");
+	add_name("");
+	add_path("absent/x/y");
+	add_name("");
+	add_path("sub/back"); /* sub is told once */
+	assert_int_equal(call(), 0);
+	assert_int_equal(rep->walk.nsteps, 4);
+	assert_step(s, "sub", GOFER_UNDER_START, 0);
+	s = next_step(next_step(s));
+	assert_step(s, "absent", GOFER_UNDER_START, -ENOENT);
+	assert_step(next_step(s), "back", 0, 0);
+	/* As much as fits. */
+	begin(GOFER_WALK, RO);
+	req->walk.max = sizeof(*rep) + 600;
+	for (u32 i = 0; i < 100; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "file%u", i);
+		add_path("many");
+		add_name(name);
+		add_name("");
+	}
+	assert_int_equal(call(), 0);
+	assert_in_range(rep->walk.nsteps, 1, 3);
+	assert_true(rep->len <= req->walk.max);
+	req->walk.max = 0;
+	assert_int_equal(call(), 0);
+	assert_int_equal(rep->walk.nsteps, GOFER_STEPS_MAX);
 }
 
 static void test_bad_names(void **state)
@@ -144,8 +250,6 @@ static void test_bad_names(void **state)
 		assert_int_equal(create(GOFER_CREATE, RW, bad[i], O_RDWR, 0600), -EINVAL);
 		assert_int_equal(create(GOFER_UNLINK, RW, bad[i], 0, 0), -EINVAL);
 	}
-	assert_int_equal(walk(RO, "", &err), 0);
-	assert_int_equal(err, -ENOENT);
 	memset(longest, 'x', sizeof(longest) - 1);
 	longest[299] = '\0';
 	assert_int_equal(walk(RO, longest, &err), 0);
@@ -158,9 +262,7 @@ static void test_bad_messages(void **state)
 
 	begin(GOFER_WALK, RO);
 	add(&len, sizeof(len));
-	req->walk.nnames = 1; /* the name reaches beyond the message */
-	assert_int_equal(call(), 0);
-	assert_int_equal(rep->walk.stop_errno, -EINVAL);
+	assert_int_equal(call(), -EINVAL); /* the name reaches beyond the message */
 	begin(GOFER_OP_NR, RO);
 	assert_int_equal(call(), -ENOSYS);
 	begin(0, RO);
@@ -384,6 +486,13 @@ static void make_files(void)
 	mkfifo(path, 0644);
 	snprintf(path, sizeof(path), "%s/link", dir);
 	assert_int_equal(symlink("sub", path), 0);
+	static const char *const links[][2] = {
+		{ "sub/back", "../link/./file" }, { "sub/abs", "/sub//file" }, { "out", "../../sub/nothing" }, { "loop", "loop" },
+	};
+	for (u32 i = 0; i < ARRAY_SIZE(links); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, links[i][0]);
+		assert_int_equal(symlink(links[i][1], path), 0);
+	}
 	for (int i = 0; i < 300; i++) {
 		snprintf(path, sizeof(path), "many/file%d", i);
 		make_file(path, "");
@@ -421,7 +530,8 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_walk), cmocka_unit_test(test_bad_names), cmocka_unit_test(test_bad_messages),
+		cmocka_unit_test(test_walk), cmocka_unit_test(test_links), cmocka_unit_test(test_many_paths),
+		cmocka_unit_test(test_bad_names), cmocka_unit_test(test_bad_messages),
 		cmocka_unit_test(test_open), cmocka_unit_test(test_replaced), cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_readdir), cmocka_unit_test(test_changes),
 	};

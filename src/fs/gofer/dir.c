@@ -131,7 +131,7 @@ static struct listing *fetch(struct inode *dir)
 
 static int lookup_remote(struct inode *dir, struct dentry *d)
 {
-	struct gofer_walked w;
+	struct walked w;
 	struct inode *i = NULL;
 	u64 node;
 	int err = gofer_node(dir, &node);
@@ -251,6 +251,7 @@ static void dir_changed(struct inode *dir, int subdirs)
 		dir->nlink += (u32)subdirs;
 	dir->mtime = dir->ctime = current_time();
 	gnode_of(dir)->changes++;
+	gsuper_of(dir)->changes++;
 	gofer_ahead_free(gnode_of(dir)->ahead); /* walked before this */
 	gnode_of(dir)->ahead = NULL;
 }

@@ -17,7 +17,7 @@ static spinlock_t handle_lock = SPINLOCK_INIT;
 static struct list_head handles = LIST_HEAD_INIT(handles);
 static u32 nhandles;
 
-static void close_handle(hc_handle h)
+void gofer_close_handle(hc_handle h)
 {
 	struct hc_file2 req = { .handle = h };
 
@@ -33,8 +33,8 @@ void gofer_close_handles(struct gnode *g)
 		nhandles--;
 	}
 	spin_unlock(&handle_lock);
-	close_handle(g->handle);
-	close_handle(g->write_handle);
+	gofer_close_handle(g->handle);
+	gofer_close_handle(g->write_handle);
 	g->handle = g->write_handle = HC_NO_HANDLE;
 }
 
@@ -58,6 +58,21 @@ static hc_handle take_oldest(void)
 		}
 	spin_unlock(&handle_lock);
 	return h;
+}
+
+void gofer_give_handle(struct inode *i, hc_handle *h)
+{
+	struct gnode *g = gnode_of(i);
+
+	spin_lock(&handle_lock);
+	if (*h != HC_NO_HANDLE && g->handle == HC_NO_HANDLE) {
+		g->handle = *h;
+		*h = HC_NO_HANDLE;
+		list_add(&g->lru, &handles);
+		nhandles++;
+	}
+	spin_unlock(&handle_lock);
+	gofer_close_handle(take_oldest());
 }
 
 static int open_remote(struct inode *i, u32 flags, hc_handle *out)
@@ -108,12 +123,12 @@ static int io_begin(struct inode *i, bool write, hc_handle *out)
 
 		*out = write ? g->write_handle : g->handle;
 		spin_unlock(&handle_lock);
-		close_handle(spare);
+		gofer_close_handle(spare);
 		return 0;
 	}
 	spin_unlock(&handle_lock);
 	if (!err)
-		close_handle(take_oldest());
+		gofer_close_handle(take_oldest());
 	return err;
 }
 
@@ -475,7 +490,7 @@ static char *gofer_readlink(struct inode *i)
 	rpc_end(&r);
 	if (err)
 		return ERR_PTR(err);
-	if (text && gsuper_of(i)->readonly) {
+	if (text) {
 		char *copy = kstrdup(text), *none = NULL;
 
 		if (copy && !__atomic_compare_exchange_n(&g->target, &none, copy, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))

@@ -46,32 +46,49 @@ static void set_ops(struct inode *i, bool readonly)
 	}
 }
 
-/* A file that may be written has one inode whatever names it has: its pages must not be cached twice. The gofer's nodes keep
- * the file, so the host gives its number to no other. */
-#define FILES 256u
-static spinlock_t files_lock = SPINLOCK_INIT;
-static struct hlist_head files[FILES];
+/* What is known of each file of the host, by its number there: a file that may be written has one inode whatever names it has, for its
+ * pages must not be cached twice, and what is walked ahead finds its directory. The gofer's nodes keep the file, so the host gives
+ * its number to no other. */
+#define LIVE 4096u
+static spinlock_t live_lock = SPINLOCK_INIT;
+static struct hlist_head live[LIVE];
 
-/* The inode that is there already, or this one, which is known from now on. Consumes i. */
-static struct inode *one_inode(struct inode *i)
+static struct hlist_head *live_chain(u64 ino, u64 dev) { return &live[(ino ^ dev) % LIVE]; }
+
+static struct inode *find_live(const struct super_block *sb, u64 ino, u64 dev)
 {
-	struct gnode *g = gnode_of(i), *o;
-	struct hlist_head *chain = &files[(g->host_ino ^ g->host_dev) % FILES];
+	struct gnode *o;
+
+	hlist_for_each(o, live_chain(ino, dev), same)
+		if (o->host_ino == ino && o->host_dev == dev && o->inode->sb == sb && refcount_inc_not_zero(&o->inode->ref))
+			return o->inode;
+	return NULL;
+}
+
+struct inode *gofer_find_inode(const struct super_block *sb, const struct gofer_attr *a)
+{
+	struct inode *i;
+
+	spin_lock(&live_lock);
+	i = find_live(sb, a->ino, a->dev);
+	spin_unlock(&live_lock);
+	return i;
+}
+
+/* From now on i is known; consumes it if one of its kind is already, and answers with that. */
+static struct inode *make_known(struct inode *i)
+{
+	struct gnode *g = gnode_of(i);
 	struct inode *known = NULL;
 
-	spin_lock(&files_lock);
-	hlist_for_each(o, chain, same) {
-		struct inode *there = o->mapping.inode;
-
-		if (o->host_ino == g->host_ino && o->host_dev == g->host_dev && there->sb == i->sb && refcount_inc_not_zero(&there->ref)) {
-			o->checked_ns = 0; /* the other's attributes are newer */
-			known = there;
-			break;
-		}
-	}
-	if (!known)
-		hlist_add(&g->same, chain);
-	spin_unlock(&files_lock);
+	spin_lock(&live_lock);
+	if (S_ISREG(i->mode) && !gsuper_of(i)->readonly)
+		known = find_live(i->sb, g->host_ino, g->host_dev);
+	if (known)
+		gnode_of(known)->checked_ns = 0; /* the other's attributes are newer */
+	else
+		hlist_add(&g->same, live_chain(g->host_ino, g->host_dev));
+	spin_unlock(&live_lock);
 	if (!known)
 		return i;
 	inode_put(i);
@@ -90,6 +107,7 @@ struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gof
 		return NULL;
 	}
 	i->priv = g;
+	g->inode = i;
 	g->node = node;
 	g->handle = g->write_handle = HC_NO_HANDLE;
 	mutex_init(&g->open_lock);
@@ -116,25 +134,30 @@ struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gof
 		}
 		g->parent = inode_get(parent);
 	}
-	return S_ISREG(i->mode) && !gsuper_of(i)->readonly ? one_inode(i) : i;
+	return make_known(i);
 }
 
-int gofer_walk_one(u64 dir, const char *name, u32 len, struct gofer_walked *out)
+int gofer_walk_one(u64 dir, const char *name, u32 len, struct walked *out)
 {
+	const struct gofer_step *s;
 	u16 n = (u16)len;
 	struct rpc r;
 	int err = rpc_begin(&r, GOFER_WALK, dir, 0);
 
 	if (err)
 		return err;
-	r.req->walk.nnames = 1;
 	rpc_add(&r, &n, sizeof(n));
 	rpc_add(&r, name, len);
 	err = rpc_call(&r);
-	if (!err && r.rep->walk.ndone == 1)
-		*out = *(struct gofer_walked *)(r.rep + 1);
+	s = (const struct gofer_step *)(r.rep + 1);
+	if (!err && r.rep->walk.nsteps != 1)
+		err = -ENOTDIR;
+	else if (!err && r.rep->len < sizeof(*r.rep) + sizeof(*s))
+		err = -EIO;
 	else if (!err)
-		err = r.rep->walk.stop_errno ? r.rep->walk.stop_errno : -ENOENT;
+		err = s->node ? 0 : s->err < 0 ? s->err : -EIO;
+	if (!err)
+		*out = (struct walked){ s->node, s->attr };
 	rpc_end(&r);
 	return err;
 }
@@ -143,7 +166,7 @@ int gofer_walk_one(u64 dir, const char *name, u32 len, struct gofer_walked *out)
 static int find_node(struct inode *i)
 {
 	struct gnode *g = gnode_of(i);
-	struct gofer_walked w;
+	struct walked w;
 	int err = 0;
 
 	mutex_lock(&g->open_lock);
@@ -209,7 +232,7 @@ bool gofer_revalidate(struct dentry *d)
 {
 	struct inode *i = d->inode;
 	struct gnode *g;
-	struct gofer_walked w;
+	struct walked w;
 	u64 parent;
 	u32 changes;
 
@@ -225,6 +248,8 @@ bool gofer_revalidate(struct dentry *d)
 		rpc_forget(w.node);
 	if (w.attr.ino != g->host_ino || w.attr.dev != g->host_dev || (w.attr.mode & S_IFMT) != (i->mode & S_IFMT))
 		return false;
+	if (S_ISLNK(i->mode) && (w.attr.ctime_s != i->ctime.sec || w.attr.ctime_ns != i->ctime.nsec))
+		return false; /* another link with the old one's number: its target is not ours */
 	gofer_refresh(i, &w.attr, changes);
 	return true;
 }
@@ -268,9 +293,9 @@ static void evict(struct inode *i)
 
 	if (!g)
 		return;
-	spin_lock(&files_lock);
+	spin_lock(&live_lock);
 	hlist_del(&g->same);
-	spin_unlock(&files_lock);
+	spin_unlock(&live_lock);
 	if (i->mapping) {
 		mapping_writeback(&g->mapping);
 		mapping_destroy(&g->mapping);

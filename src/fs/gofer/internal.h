@@ -13,9 +13,10 @@
 #include "sentry/vfs/internal.h"
 
 struct listing; /* a directory as the gofer listed it */
-struct ahead;	/* a name that was walked before it was looked up */
+struct ahead;	/* names that were walked before they were looked up */
 
 struct gnode { /* inode->priv */
+	struct inode *inode;
 	u64 node;	      /* the gofer's id; 0: not asked for yet */
 	struct inode *parent; /* reference, with name: how to ask for the node */
 	char *name;
@@ -31,7 +32,7 @@ struct gnode { /* inode->priv */
 	u64 host_ino, host_dev, checked_ns;
 	struct timespec_k host_mtime;
 	u64 host_size;
-	struct hlist_node same;	/* files of trees that may be written, by ino and dev; inode.c */
+	struct hlist_node same;	/* by ino and dev; inode.c */
 	_Atomic u32 changes; /* made here: what the host said before one of them is old */
 	struct list_head lru;		/* open handles, oldest last; handle_lock */
 };
@@ -39,6 +40,7 @@ struct gsuper { /* sb->priv */
 	u32 tree;
 	bool readonly;
 	u64 dev; /* of the root, on the host */
+	_Atomic u32 changes; /* of names, made here: what was walked before one of them is old */
 };
 static inline struct gnode *gnode_of(const struct inode *i) { return i->priv; }
 static inline struct gsuper *gsuper_of(const struct inode *i) { return i->sb->priv; }
@@ -64,8 +66,15 @@ void rpc_forget(u64 node); /* batched */
 /* ---- inode.c ---- */
 /* The number that a file of the host shows with inside. */
 u64 gofer_ino(struct super_block *sb, const struct gofer_attr *a);
-/* One step of a walk: the gofer's node and attributes of a name in dir. 0 or -errno. */
-int gofer_walk_one(u64 dir, const char *name, u32 len, struct gofer_walked *out);
+/* A new node of the gofer's, with its attributes. */
+struct walked {
+	u64 node;
+	struct gofer_attr attr;
+};
+/* One step of a walk: a name in dir. 0 or -errno. */
+int gofer_walk_one(u64 dir, const char *name, u32 len, struct walked *out);
+/* The live inode, with a reference, of what the host has under these numbers; NULL: none. */
+struct inode *gofer_find_inode(const struct super_block *sb, const struct gofer_attr *a);
 int gofer_node(struct inode *i, u64 *node); /* the id, asked for when it is not known */
 struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gofer_attr *a, struct inode *parent, const char *name,
 			      u32 len);
@@ -87,7 +96,7 @@ extern const struct file_ops gofer_dir_fops;
 void gofer_listing_free(struct listing *l);
 
 /* ---- ahead.c ---- */
-void gofer_prefetch(struct inode *dir, const char *path);
+void gofer_prefetch(struct inode *dir, const char *const *paths, u32 n, bool open);
 /* A lookup in dir, answered from what was walked ahead. False: ask. dir->lock held. */
 bool gofer_take_ahead(struct inode *dir, struct dentry *d, int *err);
 void gofer_ahead_free(struct ahead *a);
@@ -97,6 +106,9 @@ extern const struct inode_ops gofer_file_iops, gofer_link_iops, gofer_rw_file_io
 extern const struct file_ops gofer_file_fops;
 extern const struct mapping_ops gofer_mapping_ops;
 void gofer_close_handles(struct gnode *g);
+void gofer_close_handle(hc_handle h); /* HC_NO_HANDLE: nothing */
+/* A descriptor of i, for reading, that came with a walk: taken over, and *h none, unless it has one. */
+void gofer_give_handle(struct inode *i, hc_handle *h);
 int gofer_setattr(struct inode *i, const struct iattr *a);
 
 /* ---- xattr.c ---- */

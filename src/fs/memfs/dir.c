@@ -135,13 +135,15 @@ static struct inode *lower_lookup(struct inode *lower, const char *name, u32 len
 	return i;
 }
 
-static void mem_prefetch(struct inode *dir, const char *path)
+static void mem_prefetch(struct inode *dir, const char *const *paths, u32 n, bool open)
 {
 	struct mem *m = mem_of(dir);
-	const char *end = kstrchr(path, '/');
+	u32 len = 0;
 
-	if (m->lower && !m->opaque && m->lower->iop->prefetch && !mem_find(dir, path, (u32)(end - path)))
-		m->lower->iop->prefetch(m->lower, path);
+	while (paths[0][len] && paths[0][len] != '/')
+		len++;
+	if (m->lower && !m->opaque && m->lower->iop->prefetch && !(n == 1 && mem_find(dir, paths[0], len)))
+		m->lower->iop->prefetch(m->lower, paths, n, open);
 }
 
 static int mem_lookup(struct inode *dir, struct dentry *d)

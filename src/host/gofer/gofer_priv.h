@@ -42,6 +42,7 @@ struct node {
 int nodes_init(const int *tree_fds); /* node 1 + n: root of tree n */
 struct node *node_get(u64 id);
 static inline u64 node_id(const struct node *n) { return (u64)n->generation << 32 | n->index; }
+struct node *node_root(const struct node *n); /* of its tree */
 static inline bool node_readonly(const struct node *n) { return gofer_trees[n->tree].readonly; }
 /* The node's descriptor, good until the end of the request; -errno. */
 int node_fd(struct node *n);

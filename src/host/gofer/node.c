@@ -81,6 +81,8 @@ struct node *node_get(u64 id)
 	return n && n->given && n->generation == id >> 32 ? n : NULL;
 }
 
+struct node *node_root(const struct node *n) { return slot(1 + n->tree); }
+
 static bool evictable(const struct node *n)
 {
 	return n->parent && node_readonly(n);

@@ -181,7 +181,7 @@ struct file *exec_open(s32 dirfd, const char *path, u32 lookup)
 {
 	struct file *f;
 	struct path p;
-	int err = path_lookup(dirfd, path, lookup, &p);
+	int err = path_lookup(dirfd, path, lookup | LOOKUP_READ, &p);
 
 	if (err)
 		return ERR_PTR(err);

@@ -335,6 +335,8 @@ static struct file *do_open(s32 dirfd, const char *name, u32 flags, u32 lookup, 
 		lookup |= LOOKUP_FOLLOW;
 	if (flags & O_DIRECTORY)
 		lookup |= LOOKUP_DIRECTORY;
+	if (!(flags & (O_ACCMODE | O_TRUNC | O_PATH | O_DIRECTORY)))
+		lookup |= LOOKUP_READ;
 	err = path_lookup(dirfd, name, lookup, &p);
 	if (err)
 		return ERR_PTR(err);

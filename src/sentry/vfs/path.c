@@ -338,8 +338,8 @@ static int step(struct nameidata *nd, const char *name, u32 len, bool follow, ch
 	struct dentry *dir = nd->path.dentry, *d = d_lookup(dir, name, len);
 	struct path next;
 
-	if (!d && name[len] == '/' && dir->inode->iop && dir->inode->iop->prefetch)
-		dir->inode->iop->prefetch(dir->inode, name);
+	if (!d && (name[len] == '/' || nd->flags & LOOKUP_READ) && dir->inode->iop && dir->inode->iop->prefetch)
+		dir->inode->iop->prefetch(dir->inode, &name, 1, nd->flags & LOOKUP_READ);
 	if (!d || !still_valid(dir, d)) {
 		if (d)
 			dentry_put(d);

@@ -82,8 +82,9 @@ struct inode_ops {
 	int (*removexattr)(struct inode *inode, const char *name);
 	/* Is a cached dentry still right (proc, gofer shared)? NULL: always. */
 	bool (*revalidate)(struct dentry *dentry);
-	/* A hint: the components of `path` will be looked up one after the other, from dir downwards. No lock held. May be NULL. */
-	void (*prefetch)(struct inode *dir, const char *path);
+	/* A hint: the components of these paths will be looked up one after the other, from dir downwards; `open`: and the file at the end of
+	 * the last of them opened for reading. No lock held. May be NULL. */
+	void (*prefetch)(struct inode *dir, const char *const *paths, u32 n, bool open);
 };
 enum { MAY_EXEC = 1, MAY_WRITE = 2, MAY_READ = 4, MAY_APPEND = 8 };
 
@@ -284,7 +285,8 @@ void fs_state_put(struct fs_state *f);
 
 /* ---- path walking (path.c) ---- */
 enum { LOOKUP_FOLLOW = 1, LOOKUP_DIRECTORY = 2, LOOKUP_EMPTY = 4, LOOKUP_PARENT = 8, LOOKUP_NO_SYMLINKS = 16, LOOKUP_BENEATH = 32,
-       LOOKUP_IN_ROOT = 64, LOOKUP_NO_XDEV = 128, LOOKUP_NO_MAGICLINKS = 256 };
+       LOOKUP_IN_ROOT = 64, LOOKUP_NO_XDEV = 128, LOOKUP_NO_MAGICLINKS = 256,
+       LOOKUP_READ = 512 /* a hint: to be opened for reading */ };
 /* Resolve a kernel string from dirfd (AT_FDCWD or a descriptor). 0 with a referenced path, or -errno. Sleeps. */
 int path_lookup(s32 dirfd, const char *name, u32 flags, struct path *out);
 int user_path_lookup(s32 dirfd, u64 uname, u32 flags, struct path *out);

@@ -150,6 +150,25 @@ static void mount_boot_entry(const struct boot_mount *bm)
 		klog(LOG_ERR, "cannot mount %s at %s: error %d", type, target, -err);
 }
 
+/* What the start is known to look for, asked for in one go: the mount points, the working directory, the program. */
+static void prefetch_start(const struct boot_mount *bm, u32 n)
+{
+	struct inode *root = init_root.dentry->inode;
+	const char **paths = kmalloc((n + 2) * sizeof(*paths)), *exe = boot_text(boot_params->exe_off);
+	u32 npaths = 0;
+
+	if (!paths || !root->iop->prefetch)
+		goto out;
+	for (u32 i = 0; i < n; i++)
+		paths[npaths++] = boot_text(bm[i].target_off);
+	paths[npaths++] = boot_text(boot_params->cwd_off);
+	if (*exe == '/')
+		paths[npaths++] = exe;
+	root->iop->prefetch(root, paths, npaths, *exe == '/');
+out:
+	kfree(paths);
+}
+
 void vfs_init(void)
 {
 	const struct boot_mount *bm;
@@ -174,5 +193,7 @@ void vfs_init(void)
 		else
 			mount_boot_entry(&bm[i]);
 		BUG_ON(!init_root.mnt);
+		if (i == 0)
+			prefetch_start(bm + 1, boot_params->nmounts - 1);
 	}
 }
