@@ -93,8 +93,8 @@ struct platform_ops {
 	const char *name; /* "kvm", "ptrace" */
 	u32 fpu_size;	  /* bytes of an XSAVE area; 64-byte aligned */
 	u64 fpu_xcr0;	  /* enabled state components */
-	/* Pages of a file, cached ones, that are mapped around a fault and at the start of a new mapping. Faults are dear on
-	 * some platforms. A power of two up to FAULT_AROUND_MAX; the second may be 0. */
+	/* Pages of a file, cached ones, that are mapped around a fault, and at the start of a new mapping to be run (of one to be read
+	 * FAULT_AROUND_MAX). Faults are dear on some platforms. A power of two up to FAULT_AROUND_MAX; the second may be 0: none. */
 	u32 fault_around, map_ahead;
 	bool debug_regs; /* user_ctx.debug is honoured */
 #define FAULT_AROUND_MAX 64u

@@ -65,7 +65,7 @@ static void pt_bases_save(struct user_ctx *ctx)
 static struct platform_ops ptrace_ops = {
 	.name = "ptrace",
 	.fault_around = 64,
-	.map_ahead = 64,
+	.map_ahead = 512,
 	.debug_regs = true,
 	.as_create = pt_as_create,
 	.as_fork = pt_as_fork,

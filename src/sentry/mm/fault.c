@@ -22,6 +22,8 @@
 #define RUN_MAX 512u
 /* Pages shown the page of zeros around a fault, and exclusive pages made writable around one. */
 #define AROUND 16u
+/* Pages of a new mapping that are copied before they are written. */
+#define COPY_AHEAD 16u
 
 /* Collects as_fill() calls for neighbouring pages on neighbouring frames. */
 struct fill {
@@ -346,18 +348,53 @@ static void map_around(struct mm *mm, struct vma *vma, u64 addr, u64 *ptep, u32 
 			page_put(pages[i]); /* never the last: the cache has one */
 }
 
-/* A new mapping of a file to read or run: what the cache has of its first pages is mapped at once. */
+/* A program's data, small and shown by the window: relocation will write to most of it, and so it is copied at once, in one piece. */
+static void copy_ahead(struct mm *mm, struct vma *vma, struct mapping *m)
+{
+	u64 n = (vma->end - vma->start) >> PAGE_SHIFT, have = 0, done = 0;
+	struct page *pages[COPY_AHEAD] = { NULL }, *to;
+
+	mapping_readahead(m, vma->pgoff, n);
+	mapping_peek_pages(m, vma->pgoff, (u32)n, pages);
+	while (have < n && pages[have])
+		have++;
+	to = have ? frame_alloc(log2_u32((u32)have * 2 - 1), 0) : NULL;
+	for (u64 i = 0; i < n; i++) {
+		if (to && i < have)
+			memcpy(page_to_va(&to[i]), page_to_va(pages[i]), PAGE_SIZE);
+		if (pages[i])
+			page_put(pages[i]);
+	}
+	if (!to)
+		return;
+	spin_lock(&mm->pt_lock);
+	pt_map(mm, vma->start, page_to_pa(to), have, vma->prot, 0, &done);
+	if (done)
+		platform->as_fill(mm, vma->start, page_to_pa(to), done, vma->prot | AS_FILL_LATER);
+	spin_unlock(&mm->pt_lock);
+	atomic_fetch_add_explicit(&mm->rss_anon, (s64)done, memory_order_relaxed);
+	for (u64 i = done; i < 1ull << log2_u32((u32)have * 2 - 1); i++)
+		page_put(&to[i]);
+}
+
+/* A new mapping of a file to read or run: what the cache has of its first pages is mapped at once, more of what is run. */
 void file_map_ahead(struct mm *mm, u64 addr)
 {
 	struct vma *vma = platform->map_ahead ? vma_find(mm, addr) : NULL;
 	struct mapping *m;
-	u64 *ptep, end;
+	u64 *ptep, end, n;
 
 	if (!vma || !vma->file || vma->ops != &filemap_vm_ops || !(vma->flags & (VM_READ | VM_EXEC)) ||
-	    vma->flags & (VM_WRITE | VM_SHARED | VM_RAND_READ))
+	    vma->flags & (VM_SHARED | VM_RAND_READ))
 		return;
-	end = MIN(vma->end, addr + platform->map_ahead * PAGE_SIZE);
 	m = vma_mapping(vma);
+	if (vma->flags & VM_WRITE) {
+		if (m->ra_min && vma->start == addr && vma->end - addr <= COPY_AHEAD * PAGE_SIZE)
+			copy_ahead(mm, vma, m);
+		return;
+	}
+	n = vma->flags & VM_EXEC ? platform->map_ahead : FAULT_AROUND_MAX;
+	end = MIN(vma->end, addr + n * PAGE_SIZE);
 	if (m->ra_min) /* in the window, which costs no copies */
 		mapping_readahead(m, vma_pgoff(vma, addr), (end - addr) >> PAGE_SHIFT);
 	spin_lock(&mm->pt_lock);
