@@ -14,6 +14,7 @@ struct command {
 enum { STATUS_FAILED = 125, STATUS_NOT_EXECUTABLE = 126, STATUS_NOT_FOUND = 127 };
 
 int cmd_do(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_platforms(int argc, char **argv);
 
 /* Taken at the start of main(): the clock's rate is measured from there. */

@@ -28,6 +28,9 @@ static const struct command commands[] = {
 	{ "spec", "write a config.json to start from", cmd_spec },
 	{ "features", "say what this runtime can do", cmd_features },
 	{ "platforms", "say which platforms work here, and which one \"auto\" takes", cmd_platforms },
+	{ "check", "say what this host offers to a sandbox, and what each lack costs", cmd_check },
+	{ "install", "make this a runtime of Docker", cmd_install },
+	{ "uninstall", "make it none", cmd_uninstall },
 };
 
 struct clock_sample program_start;

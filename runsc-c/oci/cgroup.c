@@ -92,6 +92,29 @@ static u32 find_hierarchies(struct hierarchy *h)
 	return n;
 }
 
+bool cgroup_describe(char *out, size_t size)
+{
+	static struct hierarchy h[HIERARCHIES_MAX];
+	u32 n = find_hierarchies(h), writable = 0;
+	bool v2 = false, v1 = false;
+	char list[512] = "";
+
+	for (u32 i = 0; i < n; i++) {
+		size_t used = strlen(list);
+		char available[256] = "";
+
+		v2 = v2 || h[i].v2;
+		v1 = v1 || !h[i].v2;
+		writable += access(h[i].mount, W_OK) == 0;
+		if (h[i].v2)
+			read_text(h[i].mount, "cgroup.controllers", available, sizeof(available));
+		snprintf(list + used, sizeof(list) - used, " %s", h[i].v2 ? available : h[i].controllers);
+	}
+	snprintf(out, size, "%s%s%s", !n ? "none is mounted" : v1 && v2 ? "versions 1 and 2:" : v2 ? "version 2:" : "version 1:", list,
+		 n && !writable ? ": may not be written" : "");
+	return n && writable;
+}
+
 static bool has_controller(const char *list, const char *name)
 {
 	size_t n = strlen(name);

@@ -62,6 +62,8 @@ int write_file_atomically(const char *path, const char *text);
 int cgroup_create(struct container *c, const struct spec *spec);
 /* CPU shares of version 1, [2, 262144], as a weight of version 2, [1, 10000]: the way that runc does it. */
 u64 cgroup_weight(u64 shares);
+/* Versions and controllers that this host has, in words. True: they can be used. */
+bool cgroup_describe(char *out, size_t size);
 int cgroup_update(const struct container *c, struct json_object *resources);
 int cgroup_join(const struct container *c, pid_t pid);
 /* Of a container with one cgroup, of version 2: its directory, to be born in (CLONE_INTO_CGROUP); else -1. Joining later costs the host
@@ -117,5 +119,7 @@ int cmd_update(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_spec(int argc, char **argv);
 int cmd_features(int argc, char **argv);
+int cmd_install(int argc, char **argv);
+int cmd_uninstall(int argc, char **argv);
 
 #endif
