@@ -5,7 +5,7 @@ set -eu
 
 build="gcc meson ninja-build pkg-config python3 libc6-dev linux-libc-dev libseccomp-dev libcap-dev liburing-dev libjson-c-dev"
 tests="libcmocka-dev binutils busybox-static dash bash gawk sed findutils tar gzip perl git sqlite3 openssl stress-ng
-	musl-tools python3 procps nodejs gdb strace iproute2"
+	musl-tools python3 procps nodejs gdb strace iproute2 debhelper dpkg-dev"
 
 vm="qemu-system-x86 cpio busybox-static kmod binutils python3"
 
