@@ -19,7 +19,7 @@
 #include "run.h"
 #include "standard_files.h"
 
-enum { OPT_PLATFORM = 256, OPT_CWD, OPT_ENV, OPT_ROOT, OPT_RW, OPT_STRACE, OPT_LOG, OPT_STATS, OPT_CPUS, OPT_MEMORY, OPT_NO_URING, OPT_KVM_WITHOUT, OPT_HELP };
+enum { OPT_PLATFORM = 256, OPT_CWD, OPT_ENV, OPT_ROOT, OPT_RW, OPT_STRACE, OPT_LOG, OPT_STATS, OPT_CPUS, OPT_MEMORY, OPT_NO_URING, OPT_KVM_WITHOUT, OPT_NETWORK, OPT_HELP };
 
 static const struct option options[] = {
 	{ "platform", required_argument, NULL, OPT_PLATFORM },
@@ -34,6 +34,7 @@ static const struct option options[] = {
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "no-io-uring", no_argument, NULL, OPT_NO_URING },
 	{ "kvm-without", required_argument, NULL, OPT_KVM_WITHOUT },
+	{ "network", required_argument, NULL, OPT_NETWORK },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -51,6 +52,8 @@ static int help(void)
 	       "  --rw=DIR           a directory that is written through to the host; may be repeated\n"
 	       "  --cpus=N           virtual CPUs; by default as many as this process may use\n"
 	       "  --memory=SIZE      most memory the sandbox may have, with K, M or G; by default the host's\n"
+	       "  --network=KIND     none (default): a loopback link inside the sandbox, and nothing else; host-sockets: the\n"
+	       "                     network namespace that this command is in\n"
 	       "  --strace           print every system call to the debug log or standard error\n"
 	       "  --stats            print what was counted to standard error at the end\n"
 	       "  --debug-log=FILE   messages of the sandbox\n"
@@ -158,6 +161,8 @@ static int take(int c, struct sandbox_config *cfg, const char **platform)
 		return 0;
 	case OPT_KVM_WITHOUT:
 		return set_without(cfg, optarg);
+	case OPT_NETWORK:
+		return parse_network(optarg, &cfg->host_sockets);
 	}
 	return STATUS_FAILED;
 }

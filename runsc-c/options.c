@@ -74,6 +74,14 @@ int parse_number(const char *option, const char *text, u32 min, u32 max, u32 *ou
 	return 0;
 }
 
+int parse_network(const char *text, bool *host_sockets)
+{
+	*host_sockets = !strcmp(text, "host-sockets");
+	if (!*host_sockets && strcmp(text, "none"))
+		return fail("--network: '%s' is neither host-sockets nor none", text);
+	return 0;
+}
+
 int parse_directory(const char *option, const char *text, char **out)
 {
 	struct stat st;

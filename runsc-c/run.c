@@ -221,7 +221,7 @@ static int start(const struct sandbox_config *cfg, struct run *r, const struct l
 	struct isolation sandbox_iso, gofer_iso;
 	int err;
 
-	r->sandbox.pid = spawn_isolated(&sandbox_iso, SPAWN_NOBODY, !cfg->own_network);
+	r->sandbox.pid = spawn_isolated(&sandbox_iso, SPAWN_NOBODY, !cfg->own_network && !cfg->host_sockets);
 	if (r->sandbox.pid < 0)
 		return spawn_failed(r->sandbox.name);
 	if (!r->sandbox.pid)

@@ -100,6 +100,8 @@ static int decode(struct async_op *op, const struct hc_submit *req)
 	if (req->op > HC_OP_POLL || req->io.flags & ~(HC_RW_NOWAIT | HC_RW_APPEND))
 		return -EINVAL;
 	err = handle_get(req->io.handle, &op->h);
+	if (!err && op->h.kind == HANDLE_SOCKET) /* they have calls of their own */
+		err = -EINVAL;
 	if (err)
 		return err;
 	op->op = (u8)req->op;

@@ -213,6 +213,7 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->log_level = cfg->log_fd >= 0 ? LOG_DEBUG : LOG_WARN;
 	bp->strace = cfg->strace;
 	bp->stats = cfg->stats;
+	bp->host_network = cfg->host_sockets;
 	put_identity(&p, bp, cfg);
 	for (int fd = 0; fd < 3; fd++)
 		fill_stdio(bp, cfg, fd);

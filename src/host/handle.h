@@ -15,6 +15,7 @@ enum handle_kind {
 	HANDLE_FILE,   /* regular: has positions, never waits for a peer */
 	HANDLE_STREAM, /* pipe, socket, character device */
 	HANDLE_TTY,
+	HANDLE_SOCKET, /* made by HC_SOCK_OPEN or accepted: for the calls on sockets alone */
 };
 struct handle {
 	int fd;

@@ -11,6 +11,7 @@
 #include "host/exit.h"
 #include "host/hostmem.h"
 #include "host/serve.h"
+#include "hostcall_net.h"
 
 static s64 serve_log(u32 cpu, void *arg)
 {
@@ -150,6 +151,16 @@ static const struct {
 	[HC_WINDOW_MAP] = { "window_map", sizeof(struct hc_window), serve_window_map },
 	[HC_WINDOW_UNMAP] = { "window_unmap", sizeof(struct hc_mem), serve_window_unmap },
 	[HC_WINDOW_FETCH] = { "window_fetch", sizeof(struct hc_window_fetch), serve_window_fetch },
+	[HC_SOCK_OPEN] = { "sock_open", sizeof(struct hc_sock_open), serve_sock_open },
+	[HC_SOCK_NAME] = { "sock_name", sizeof(struct hc_sock_name), serve_sock_name },
+	[HC_SOCK_LISTEN] = { "sock_listen", sizeof(struct hc_file2), serve_sock_listen },
+	[HC_SOCK_ACCEPT] = { "sock_accept", sizeof(struct hc_sock_name), serve_sock_accept },
+	[HC_SOCK_SEND] = { "sock_send", sizeof(struct hc_sock_msg), serve_sock_send },
+	[HC_SOCK_RECV] = { "sock_recv", sizeof(struct hc_sock_msg), serve_sock_recv },
+	[HC_SOCK_SHUTDOWN] = { "sock_shutdown", sizeof(struct hc_file2), serve_sock_shutdown },
+	[HC_SOCK_OPT] = { "sock_opt", sizeof(struct hc_sock_opt), serve_sock_opt },
+	[HC_SOCK_COUNT] = { "sock_count", sizeof(struct hc_file2), serve_sock_count },
+	[HC_SOCK_POLL] = { "sock_poll", sizeof(struct hc_file2), serve_sock_poll },
 	[HC_FPU_GET] = { "fpu_get", 0, NULL },
 	[HC_FPU_SET] = { "fpu_set", 0, NULL },
 };

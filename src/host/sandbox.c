@@ -21,6 +21,7 @@
 #include "host/hostmem.h"
 #include "host/lockdown.h"
 #include "host/serve.h"
+#include "host/sock_watch.h"
 #include "host/window.h"
 #include "platform/kvm/kvm_host.h"
 #include "platform/ptrace/ptrace_host.h"
@@ -225,8 +226,12 @@ static void lock_down(const struct sandbox_config *cfg, const struct isolation *
 		die(what, err);
 	if (cfg->platform == SANDBOX_PTRACE)
 		prepare_ptrace(cfg);
-	err = vm ? lockdown_seccomp(seccomp_kvm, ARRAY_SIZE(seccomp_kvm), &what)
-		 : lockdown_seccomp(seccomp_ptrace, ARRAY_SIZE(seccomp_ptrace), &what);
+	if (cfg->host_sockets)
+		err = vm ? lockdown_seccomp(seccomp_kvm_network, ARRAY_SIZE(seccomp_kvm_network), &what)
+			 : lockdown_seccomp(seccomp_ptrace_network, ARRAY_SIZE(seccomp_ptrace_network), &what);
+	else
+		err = vm ? lockdown_seccomp(seccomp_kvm, ARRAY_SIZE(seccomp_kvm), &what)
+			 : lockdown_seccomp(seccomp_ptrace, ARRAY_SIZE(seccomp_ptrace), &what);
 	if (err)
 		die(what, err);
 }
@@ -262,10 +267,15 @@ void sandbox_main(const struct sandbox_config *cfg, const struct isolation *iso,
 		err = async_init(control, on_control, cfg->no_uring);
 	if (err)
 		die("asynchronous I/O", err);
+	err = cfg->host_sockets ? serve_sock_init() : 0;
+	if (err)
+		die("host sockets", err);
 	lock_down(cfg, iso, go);
 	err = async_start();
+	if (!err && cfg->host_sockets)
+		err = sock_watch_start();
 	if (err)
-		die("starting the event thread", err);
+		die("starting the event threads", err);
 	start_vcpus(cfg);
 	host_fatal("vCPU 0 returned");
 }

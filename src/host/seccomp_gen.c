@@ -11,14 +11,17 @@
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/prctl.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "host/sockopts.h"
 #include "platform/ptrace/ptrace_host.h"
 
 #define CALL(name) SCMP_SYS(name),
@@ -73,7 +76,48 @@ static scmp_filter_ctx new_filter(void)
 	return ctx;
 }
 
-static scmp_filter_ctx sandbox_filter(void)
+/* Host sockets, serve_sock.c: their kinds and options one by one, nothing else of the network. */
+static void allow_sockets(scmp_filter_ctx ctx)
+{
+	static const struct {
+		int level, name, how;
+	} options[] = {
+#define OPTION(level, name, least, most, how) { level, name, how },
+		SOCKOPTS(OPTION)
+#undef OPTION
+	};
+	static const int streams[] = { 0, IPPROTO_TCP }, datagrams[] = { 0, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6 };
+	const unsigned flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+#define IS(arg, value) SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, 0xffffffffu, (unsigned)(value))
+
+	for (int family = 0; family < 2; family++) {
+		struct scmp_arg_cmp of = IS(0, family ? AF_INET6 : AF_INET);
+
+		for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++)
+			need(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3, of, IS(1, SOCK_STREAM | flags),
+					      IS(2, streams[i])), "socket");
+		for (size_t i = 0; i < sizeof(datagrams) / sizeof(datagrams[0]); i++)
+			need(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3, of, IS(1, SOCK_DGRAM | flags),
+					      IS(2, datagrams[i])), "socket");
+	}
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		struct scmp_arg_cmp level = IS(1, options[i].level), name = IS(2, options[i].name);
+
+		if (options[i].how & OPT_SET)
+			need(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2, level, name), "setsockopt");
+		if (options[i].how & OPT_GET)
+			need(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(getsockopt), 2, level, name), "getsockopt");
+	}
+	need(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(accept4), 1, IS(3, flags)), "accept4");
+	ALLOW(ctx, SCMP_SYS(bind), SCMP_SYS(connect), SCMP_SYS(listen), SCMP_SYS(sendmsg), SCMP_SYS(shutdown), SCMP_SYS(getsockname),
+	      SCMP_SYS(getpeername), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait));
+	allow_ioctl(ctx, SIOCOUTQ);
+	allow_ioctl(ctx, SIOCOUTQNSD);
+	allow_ioctl(ctx, SIOCATMARK);
+#undef IS
+}
+
+static scmp_filter_ctx sandbox_filter(bool network)
 {
 	scmp_filter_ctx ctx = new_filter();
 
@@ -101,14 +145,16 @@ static scmp_filter_ctx sandbox_filter(void)
 	need(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_EQ, THREAD_FLAGS)), "clone");
 	need(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3");
 	ALLOW(ctx, SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigaction), SCMP_SYS(sched_getaffinity));
+	if (network)
+		allow_sockets(ctx);
 	return ctx;
 }
 
-static scmp_filter_ctx kvm_filter(void)
+static scmp_filter_ctx kvm_filter(bool network)
 {
 	static const unsigned long requests[] = { KVM_RUN, KVM_INTERRUPT, KVM_GET_REGS, KVM_SET_REGS, KVM_GET_SREGS,
 						  KVM_GET_XSAVE, KVM_SET_XSAVE };
-	scmp_filter_ctx ctx = sandbox_filter();
+	scmp_filter_ctx ctx = sandbox_filter(network);
 
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		allow_ioctl(ctx, requests[i]);
@@ -117,9 +163,9 @@ static scmp_filter_ctx kvm_filter(void)
 	return ctx;
 }
 
-static scmp_filter_ctx ptrace_filter(void)
+static scmp_filter_ctx ptrace_filter(bool network)
 {
-	scmp_filter_ctx ctx = sandbox_filter();
+	scmp_filter_ctx ctx = sandbox_filter(network);
 
 	ALLOW(ctx, PTRACE_ALLOWED_SYSCALLS(CALL));
 	return ctx;
@@ -168,8 +214,10 @@ int main(int argc, char **argv)
 
 	printf("/* Made by seccomp_gen.c. */\n#include <linux/filter.h>\n");
 	if (!strcmp(which, "sandbox")) {
-		emit(ptrace_filter(), "seccomp_ptrace");
-		emit(kvm_filter(), "seccomp_kvm");
+		emit(ptrace_filter(false), "seccomp_ptrace");
+		emit(kvm_filter(false), "seccomp_kvm");
+		emit(ptrace_filter(true), "seccomp_ptrace_network");
+		emit(kvm_filter(true), "seccomp_kvm_network");
 	} else {
 		emit(gofer_filter(), "seccomp_gofer");
 	}

@@ -30,6 +30,19 @@ s64 serve_window_map(u32 cpu, void *req);
 s64 serve_window_unmap(u32 cpu, void *req);
 s64 serve_window_fetch(u32 cpu, void *req);
 
+/* serve_sock.c: -ENOSYS all of them, unless the sandbox was given the network */
+int serve_sock_init(void); /* before the lock-down. 0 or -errno */
+s64 serve_sock_open(u32 cpu, void *req);
+s64 serve_sock_name(u32 cpu, void *req);
+s64 serve_sock_listen(u32 cpu, void *req);
+s64 serve_sock_accept(u32 cpu, void *req);
+s64 serve_sock_send(u32 cpu, void *req);
+s64 serve_sock_recv(u32 cpu, void *req);
+s64 serve_sock_shutdown(u32 cpu, void *req);
+s64 serve_sock_opt(u32 cpu, void *req);
+s64 serve_sock_count(u32 cpu, void *req);
+s64 serve_sock_poll(u32 cpu, void *req);
+
 /* serve_tty.c */
 s64 serve_tty(u32 cpu, void *req);
 

@@ -7,14 +7,18 @@
 #include "host/file_io.h"
 #include "host/hostmem.h"
 #include "host/serve.h"
+#include "host/sock_watch.h"
 
 #define OFFSET_MAX ((u64)INT64_MAX)
 
 static s64 check_rw(hc_handle handle, u32 flags, u64 pos, struct handle *h)
 {
+	s64 err;
+
 	if (flags & ~(HC_RW_NOWAIT | HC_RW_APPEND) || (pos != FILE_IO_STREAM && pos > OFFSET_MAX))
 		return -EINVAL;
-	return handle_get(handle, h);
+	err = handle_get(handle, h);
+	return !err && h->kind == HANDLE_SOCKET ? -EINVAL : err;
 }
 
 static s64 rw(const struct hc_rw *req, bool write)
@@ -118,8 +122,11 @@ s64 serve_close(u32 cpu, void *arg)
 {
 	const struct hc_file2 *req = arg;
 	struct handle h;
-	int err = handle_remove(req->handle, &h);
+	int err = handle_get(req->handle, &h);
 
+	if (!err && h.kind == HANDLE_SOCKET)
+		return sock_watch_close(req->handle);
+	err = handle_remove(req->handle, &h);
 	if (err)
 		return err;
 	async_forget(req->handle, &h);

@@ -47,6 +47,17 @@ enum hostcall_nr {
 	HC_WINDOW_MAP,	 /* struct hc_window: show a part of the file in a block of the window */
 	HC_WINDOW_UNMAP, /* struct hc_mem: show nothing there */
 	HC_WINDOW_FETCH, /* struct hc_window_fetch: have pages of one block read in */
+	/* Host sockets (include/hostcall_net.h): only where the sandbox has the host's network. */
+	HC_SOCK_OPEN,	 /* struct hc_sock_open -> handle */
+	HC_SOCK_NAME,	 /* struct hc_sock_name: bind, connect, and the names of both ends */
+	HC_SOCK_LISTEN,	 /* struct hc_file2: handle, backlog */
+	HC_SOCK_ACCEPT,	 /* struct hc_sock_name -> handle */
+	HC_SOCK_SEND,	 /* struct hc_sock_msg -> bytes */
+	HC_SOCK_RECV,	 /* struct hc_sock_msg -> bytes */
+	HC_SOCK_SHUTDOWN, /* struct hc_file2: handle, SHUT_* */
+	HC_SOCK_OPT,	 /* struct hc_sock_opt -> length */
+	HC_SOCK_COUNT,	 /* struct hc_file2: handle, enum hc_sock_count -> bytes */
+	HC_SOCK_POLL,	 /* struct hc_file2: handle, HC_ARM_* -> POLL* */
 	HC_NR
 };
 
@@ -194,7 +205,8 @@ s64 hostcall(u32 nr, void *req, size_t len);
 #define HC_RING_SIZE 4096
 enum hc_event_kind { HC_EV_COMPLETION, HC_EV_SIGNAL /* result: the number; cookie 1: for process 1, 0: for the foreground job */, HC_EV_WINCH,
 		     HC_EV_SPAWN /* cookie: id, result: length */,
-		     HC_EV_SPAWN_SIGNAL /* cookie: id, bit 32: for its foreground job; result: number */ };
+		     HC_EV_SPAWN_SIGNAL /* cookie: id, bit 32: for its foreground job; result: number */,
+		     HC_EV_SOCKET /* cookie: handle of a host socket that was armed, result: POLL* */ };
 struct hc_event {
 	u32 kind;
 	u32 pad;
@@ -287,7 +299,7 @@ struct boot_params {
 	u64 domainname_off;
 	u64 seccomp_off; /* struct sock_filter[seccomp_len]: of every program that is started from outside */
 	u32 seccomp_len; /* 0: none */
-	u32 pad2;
+	u32 host_network; /* 1: the sockets of the first network namespace are the host's */
 	u64 ignored_signals; /* bit n-1: the command was started with signal n ignored, so the program is too */
 	char cpu_flags[2048]; /* "flags" line of /proc/cpuinfo */
 	char cpu_vendor[16];

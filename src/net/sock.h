@@ -53,6 +53,7 @@ struct proto_ops {
 	/* Levels other than SOL_SOCKET, and SOL_SOCKET options the common code does not know. val is sentry memory. */
 	int (*setsockopt)(struct sock *sk, s32 level, s32 opt, const void *val, u32 len);
 	int (*getsockopt)(struct sock *sk, s32 level, s32 opt, void *val, u32 *len);
+	bool own_socket_level; /* all of SOL_SOCKET goes there, and may come back to sock_[sg]et_common() */
 	u32 (*poll)(struct file *f, struct sock *sk, struct poll_table *pt);
 	long (*ioctl)(struct sock *sk, u32 cmd, u64 arg);
 };

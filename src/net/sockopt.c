@@ -250,9 +250,9 @@ SYSCALL5(setsockopt, s32, fd, s32, level, s32, opt, u64, uval, s32, len)
 		return PTR_ERR(sk);
 	len = MIN((u32)len, SOCKOPT_MAX);
 	err = copy_from_user(val, uval, len);
-	if (!err && level == SOL_SOCKET)
+	if (!err && level == SOL_SOCKET && !sk->ops->own_socket_level)
 		err = sock_set_common(sk, opt, val, len);
-	if (!err && level != SOL_SOCKET)
+	else if (!err)
 		err = sk->ops->setsockopt ? sk->ops->setsockopt(sk, level, opt, val, len) : -EOPNOTSUPP;
 	file_put(f);
 	return err;
@@ -276,7 +276,7 @@ SYSCALL5(getsockopt, s32, fd, s32, level, s32, opt, u64, uval, u64, ulenp)
 	if (err)
 		goto out;
 	len = MIN((u32)ulen, SOCKOPT_MAX);
-	if (level == SOL_SOCKET) {
+	if (level == SOL_SOCKET && !sk->ops->own_socket_level) {
 		err = sock_get_common(sk, opt, val, &len);
 		if (err == -ENOPROTOOPT && sk->ops->getsockopt)
 			err = sk->ops->getsockopt(sk, level, opt, val, &len);

@@ -1,5 +1,6 @@
 /* Making AF_INET and AF_INET6 sockets. */
 #include "base/string.h"
+#include "net/hostinet/hostinet.h"
 #include "net/inet/inet.h"
 #include "sentry/kernel/task.h"
 
@@ -34,10 +35,12 @@ static struct sock *inet_create_family(u16 family, u32 type, s32 protocol)
 		return ERR_PTR(-EPERM); /* no raw access to an interface from inside */
 	if (type != SOCK_STREAM && type != SOCK_DGRAM)
 		return ERR_PTR(-ESOCKTNOSUPPORT);
-	if (type == SOCK_DGRAM && (protocol == IPPROTO_ICMP_K || protocol == IPPROTO_ICMPV6_K))
-		return ERR_PTR(-EACCES); /* net.ipv4.ping_group_range is empty */
+	if (type == SOCK_DGRAM && protocol == (family == AF_INET ? IPPROTO_ICMP_K : IPPROTO_ICMPV6_K))
+		return host_inet_here() ? host_inet_create(family, type, protocol) : ERR_PTR(-EACCES); /* net.ipv4.ping_group_range is empty */
 	if (protocol && protocol != natural)
 		return ERR_PTR(-EPROTONOSUPPORT);
+	if (host_inet_here())
+		return host_inet_create(family, type, natural);
 	is = inet_new(family, type, natural);
 	return is ? &is->st.sk : ERR_PTR(-ENOMEM);
 }

@@ -61,6 +61,9 @@ static void handle_event(const struct hc_event *ev)
 	case HC_EV_SPAWN_SIGNAL:
 		spawn_signal((u32)ev->cookie, ev->cookie >> 32, (int)ev->result);
 		break;
+	case HC_EV_SOCKET:
+		host_socket_event((hc_handle)ev->cookie, (u32)ev->result);
+		break;
 	default:
 		klog(LOG_WARN, "event of unknown kind %u", ev->kind);
 	}

@@ -18,6 +18,9 @@ s64 host_pwrite(hc_handle h, const void *buf, size_t n, u64 pos, bool interrupti
 /* One-shot: fn(arg, mask or -errno) runs from events_poll() when the host descriptor is ready. */
 int host_poll_arm(hc_handle h, u32 events, void (*fn)(void *arg, s64 mask), void *arg);
 
+/* A host socket changed (net/hostinet). */
+void host_socket_event(hc_handle handle, u32 mask);
+
 /* A signal from the host side (Ctrl-C on the terminal, SIGTERM to the command); set by the tty layer. */
 extern void (*host_signal_hook)(int sig);
 
