@@ -265,6 +265,7 @@ static void fill_in(struct sandbox_config *cfg)
 	cfg->ignored_signals = ignored_signals();
 	set_capabilities(cfg);
 	add_mounts(cfg);
+	cfg->port_start = network_port_start();
 	cfg->envp = environ;
 	cfg->start = program_start;
 	for (int fd = 0; fd < 3; fd++) {

@@ -68,6 +68,8 @@ static int usage(void)
 	       "  --root=DIR           where their state is kept; /run/runsc-c by default\n"
 	       "  --log=FILE           errors go there too; --log-format=text|json\n"
 	       "  --platform=NAME      auto (default), kvm or ptrace\n"
+	       "  --network=KIND       host-sockets (default): sockets of the network namespace of config.json; none: a\n"
+	       "                       loopback link inside the sandbox, and nothing else\n"
 	       "  --strace             print every system call to the debug log or standard error\n"
 	       "  --debug-log=DIR      messages of the sandbox, a file a container\n");
 	return finish_stdout();

@@ -100,7 +100,7 @@ static void set_created(struct container *c)
 /* What is neither obeyed nor refused is said. */
 static void warn_of_ignored(const struct spec *spec)
 {
-	static const char *const ignored[] = { "sysctl", "intelRdt", "mountLabel", "timeOffsets" };
+	static const char *const ignored[] = { "intelRdt", "mountLabel", "timeOffsets" };
 	static const char *const ignored_resources[] = { "network", "hugepageLimits", "rdma" };
 	struct json_object *linux_part = NULL, *o;
 
@@ -109,6 +109,11 @@ static void warn_of_ignored(const struct spec *spec)
 		if (json_object_object_get_ex(linux_part, ignored[i], &o) && o && json_object_get_type(o) == json_type_object &&
 		    json_object_object_length(o))
 			oci_warn("linux.%s: left out: the sandbox has none of its own", ignored[i]);
+	if (linux_part && json_object_object_get_ex(linux_part, "sysctl", &o) && json_object_is_type(o, json_type_object)) {
+		json_object_object_foreach(o, name, value)
+			if (value && strncmp(name, "net.", 4))
+				oci_warn("linux.sysctl: %s: left out: the sandbox has its own", name);
+	}
 	for (u32 i = 0; spec->resources && i < ARRAY_SIZE(ignored_resources); i++)
 		if (json_object_object_get_ex(spec->resources, ignored_resources[i], &o) && o)
 			oci_warn("linux.resources.%s: left out", ignored_resources[i]);

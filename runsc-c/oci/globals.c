@@ -12,9 +12,9 @@
 #include "oci/oci.h"
 #include "options.h"
 
-struct oci_options oci_options = { .platform = "auto" };
+struct oci_options oci_options = { .platform = "auto", .host_sockets = true };
 
-enum { OPT_ROOT = 256, OPT_LOG, OPT_LOG_FORMAT, OPT_DEBUG, OPT_PLATFORM, OPT_STRACE, OPT_DEBUG_LOG, OPT_SYSTEMD, OPT_IGNORED };
+enum { OPT_ROOT = 256, OPT_LOG, OPT_LOG_FORMAT, OPT_DEBUG, OPT_PLATFORM, OPT_STRACE, OPT_DEBUG_LOG, OPT_SYSTEMD, OPT_NETWORK, OPT_IGNORED };
 
 static const struct option options[] = {
 	{ "root", required_argument, NULL, OPT_ROOT },
@@ -24,6 +24,7 @@ static const struct option options[] = {
 	{ "platform", required_argument, NULL, OPT_PLATFORM },
 	{ "strace", no_argument, NULL, OPT_STRACE },
 	{ "debug-log", required_argument, NULL, OPT_DEBUG_LOG },
+	{ "network", required_argument, NULL, OPT_NETWORK },
 	{ "systemd-cgroup", no_argument, NULL, OPT_SYSTEMD },
 	{ "rootless", required_argument, NULL, OPT_IGNORED }, /* what it may not do is found out by trying */
 	{ "criu", required_argument, NULL, OPT_IGNORED },
@@ -60,6 +61,10 @@ int oci_parse_globals(int argc, char **argv)
 		case OPT_STRACE: oci_options.strace = true; break;
 		case OPT_DEBUG_LOG: oci_options.debug_log = optarg; break;
 		case OPT_SYSTEMD: return -oci_fail("--systemd-cgroup: cgroups are made without systemd; use the cgroupfs driver of the engine");
+		case OPT_NETWORK:
+			if (parse_network(optarg, &oci_options.host_sockets))
+				return -1;
+			break;
 		case OPT_IGNORED: break;
 		default: return -1;
 		}

@@ -28,11 +28,13 @@
 #include "choose.h"
 #include "command.h"
 #include "host/hostmem.h"
+#include "oci/network.h"
 #include "oci/oci.h"
 #include "run.h"
 #include "standard_files.h"
 
 static int ready_fd;
+static u32 port_start;
 
 sigset_t block_all_signals(void)
 {
@@ -250,7 +252,7 @@ static void fill_config(struct sandbox_config *cfg, const struct init_request *r
 		.ngroups = p->ngroups, .groups = p->groups, .no_new_privs = p->no_new_privs, .contained = true,
 		.seccomp = req->spec->seccomp.program, .seccomp_len = req->spec->seccomp.len,
 		.limits = read_limits(req->spec),
-		.own_network = namespaces_has(&req->spec->namespaces, CLONE_NEWNET),
+		.own_network = namespaces_has(&req->spec->namespaces, CLONE_NEWNET), .host_sockets = oci_options.host_sockets, .port_start = port_start,
 		.rlimits = (u64(*)[2])p->rlimits, .strace = oci_options.strace, .log_fd = open_log(req->container),
 		.umask = p->umask == ~0u ? 022 : p->umask, .uid = p->uid, .gid = p->gid, .start = program_start,
 	};
@@ -386,6 +388,9 @@ static void enter_namespaces(const struct spec *spec)
 		give_up("linux.namespaces: joining %s: %s", what, strerror(-err));
 	if (spec->namespaces.made & CLONE_NEWNET)
 		namespaces_raise_loopback();
+	err = network_prepare(spec, oci_options.host_sockets, &port_start, &what);
+	if (err)
+		give_up("linux.sysctl: %s: %s", what, err == -EPERM ? "not allowed in the host's network namespace" : strerror(-err));
 	if (spec->namespaces.made & CLONE_NEWUTS &&
 	    ((spec->hostname && sethostname(spec->hostname, strlen(spec->hostname)) < 0) ||
 	     (spec->domainname && setdomainname(spec->domainname, strlen(spec->domainname)) < 0)))
@@ -456,6 +461,7 @@ pid_t init_spawn(const struct init_request *req, int *go, int *ready, bool *join
 	errno = -namespaces_enter_pid(ns);
 	if (errno)
 		return -1;
+	network_remember();
 	pid = clone_init(req, joined);
 	err = errno;
 	if (!pid) {

@@ -12,6 +12,7 @@ struct oci_options {
 	const char *root;     /* state folder */
 	const char *log;      /* errors are appended there too; NULL: only stderr */
 	bool log_json, debug, strace;
+	bool host_sockets;    /* --network */
 	const char *platform;
 	const char *debug_log; /* folder; a file a container */
 };

@@ -214,6 +214,7 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->strace = cfg->strace;
 	bp->stats = cfg->stats;
 	bp->host_network = cfg->host_sockets;
+	bp->port_start = cfg->port_start;
 	put_identity(&p, bp, cfg);
 	for (int fd = 0; fd < 3; fd++)
 		fill_stdio(bp, cfg, fd);

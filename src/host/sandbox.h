@@ -50,6 +50,7 @@ struct sandbox_config {
 	void (*forked)(const struct sandbox_config *cfg); /* in the command's process, when the other two have been made; or NULL */
 	bool own_network; /* the command is in a network namespace that is not the host's: the sandbox needs no other */
 	bool host_sockets; /* its sockets are the host's, in the command's network namespace, which it stays in */
+	u32 port_start; /* of host sockets: the first port that needs no right inside */
 	struct boot_limits limits; /* of the cgroup that it is in */
 	bool contained; /* all signals of the command's process are for process 1 */
 	u64 (*rlimits)[2]; /* RLIMIT_*: soft, hard; NULL: this process' */

@@ -300,6 +300,8 @@ struct boot_params {
 	u64 seccomp_off; /* struct sock_filter[seccomp_len]: of every program that is started from outside */
 	u32 seccomp_len; /* 0: none */
 	u32 host_network; /* 1: the sockets of the first network namespace are the host's */
+	u32 port_start;	  /* of host sockets: the first port that needs no capability */
+	u32 pad2;
 	u64 ignored_signals; /* bit n-1: the command was started with signal n ignored, so the program is too */
 	char cpu_flags[2048]; /* "flags" line of /proc/cpuinfo */
 	char cpu_vendor[16];

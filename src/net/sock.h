@@ -115,6 +115,8 @@ static inline int sock_take_error(struct sock *sk)
 {
 	return atomic_load_explicit(&sk->err, memory_order_relaxed) ? -atomic_exchange(&sk->err, 0) : 0;
 }
+/* SO_ERROR: what is pending, taken, as -errno; 0: nothing. */
+int sock_pending_error(struct sock *sk);
 /* Wake who waits for `events`; the change is made before. */
 static inline void sock_wake(struct sock *sk, u32 events)
 {

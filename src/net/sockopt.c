@@ -236,6 +236,17 @@ int sock_get_common(struct sock *sk, s32 opt, void *val, u32 *len)
 	return -ENOPROTOOPT;
 }
 
+int sock_pending_error(struct sock *sk)
+{
+	s32 err = 0;
+	u32 len = sizeof(err);
+
+	if (!sk->ops->own_socket_level)
+		return sock_take_error(sk);
+	sk->ops->getsockopt(sk, SOL_SOCKET, SO_ERROR, &err, &len);
+	return -err;
+}
+
 SYSCALL5(setsockopt, s32, fd, s32, level, s32, opt, u64, uval, s32, len)
 {
 	u8 val[SOCKOPT_MAX] __attribute__((aligned(8))) = { 0 };

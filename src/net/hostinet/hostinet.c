@@ -11,7 +11,6 @@
 #include "sentry/kernel/task.h"
 
 #define BUCKETS 1024u
-#define PORT_PRIVILEGED 1024u
 
 static struct hlist_head handles[BUCKETS];
 static spinlock_t handles_lock = SPINLOCK_INIT;
@@ -144,7 +143,7 @@ static int host_inet_bind(struct sock *sk, const struct sockaddr_k *addr, u32 le
 	struct hc_sock_name req = { .handle = to_host(sk)->handle, .op = HC_NAME_BIND };
 	u16 port = (u16)(addr->raw[2] << 8 | addr->raw[3]); /* in both families */
 
-	if (len >= 4 && port && port < PORT_PRIVILEGED && sk->protocol != 1 && sk->protocol != 58 && !net_capable(sk->net, CAP_NET_BIND_SERVICE))
+	if (len >= 4 && port && port < boot_params->port_start && sk->protocol != 1 && sk->protocol != 58 && !net_capable(sk->net, CAP_NET_BIND_SERVICE))
 		return -EACCES;
 	set_addr(&req, addr, len);
 	return (int)hostcall(HC_SOCK_NAME, &req, sizeof(req));

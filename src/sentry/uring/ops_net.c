@@ -203,7 +203,7 @@ long issue_connect(struct req *q, bool may_block)
 	if (q->stage) { /* the connection is being made */
 		if (!(vfs_poll(q->file, NULL) & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
 			return -EAGAIN;
-		return sock_take_error(sk);
+		return sock_pending_error(sk);
 	}
 	err = addr_from_user(&addr, q->sqe.addr, (s32)q->sqe.off);
 	if (err)
