@@ -522,7 +522,7 @@ static int mem_iterate(struct file *f, struct dir_context *ctx)
 			return 0;
 		ctx->pos = 2;
 	}
-	while (ctx->pos - 2 < l->used) {
+	while (ctx->pos - 2 < l->used && !((ctx->pos - 2) & 7)) {
 		struct record *r = (struct record *)(l->records + (ctx->pos - 2));
 		u64 next = ctx->pos + ALIGN_UP(sizeof(*r) + r->len, 8ul);
 
@@ -539,7 +539,7 @@ static s64 mem_dir_llseek(struct file *f, s64 off, int whence)
 		off += (s64)f->pos;
 	else if (whence != SEEK_SET)
 		return -EINVAL;
-	if (off < 0 || (off > 2 && (off - 2) & 7))
+	if (off < 0)
 		return -EINVAL;
 	f->pos = (u64)off;
 	return off;

@@ -22,6 +22,7 @@ static struct inode *alloc(struct super_block *sb, u32 mode)
 	list_init(&m->xattrs);
 	i->priv = m;
 	i->mode = mode;
+	i->flags |= INODE_FSFLAGS;
 	if (S_ISDIR(mode)) {
 		i->iop = &mem_dir_iops;
 		i->fop = &mem_dir_fops;

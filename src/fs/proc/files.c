@@ -5,6 +5,7 @@
 #include "base/string.h"
 #include "fs/proc/proc.h"
 #include "hostcall.h"
+#include "sentry/kernel/loadavg.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/uts.h"
 #include "sentry/trace/trace.h"
@@ -124,10 +125,15 @@ static int show_uptime(struct seq *s, struct inode *inode)
 
 static int show_loadavg(struct seq *s, struct inode *inode)
 {
-	u64 user, system;
+	u64 user, system, avg[3];
 
-	/* The averages would need somebody awake to take samples. */
-	seq_printf(s, "0.00 0.00 0.00 %u/%u %d\n", all_times(&user, &system), READ_ONCE(nr_threads), pid_last(task_pid_ns(current)));
+	loadavg_get(avg);
+	for (u32 i = 0; i < 3; i++) {
+		u64 a = avg[i] + (1u << LOADAVG_SHIFT) / 200; /* rounded to hundredths */
+
+		seq_printf(s, "%lu.%02lu ", a >> LOADAVG_SHIFT, ((a & ((1u << LOADAVG_SHIFT) - 1)) * 100) >> LOADAVG_SHIFT);
+	}
+	seq_printf(s, "%u/%u %d\n", all_times(&user, &system), READ_ONCE(nr_threads), pid_last(task_pid_ns(current)));
 	return 0;
 }
 

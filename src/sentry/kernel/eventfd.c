@@ -123,6 +123,7 @@ static int eventfd_fdinfo(struct file *f, char *buf, size_t size)
 }
 
 static const struct file_ops eventfd_fops = {
+	.llseek = noop_llseek,
 	.read = eventfd_read,
 	.write = eventfd_write,
 	.poll = eventfd_poll,

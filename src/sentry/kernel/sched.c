@@ -15,6 +15,7 @@
 #include "base/string.h"
 #include "sentry/kernel/boot.h"
 #include "sentry/kernel/events.h"
+#include "sentry/kernel/loadavg.h"
 #include "sentry/kernel/rq.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_internal.h"
@@ -398,6 +399,7 @@ void schedule(void)
 	struct rq *rq = &rqs[prev->cpu];
 	u64 now = rdtsc();
 
+	loadavg_check(now);
 	atomic_fetch_and_explicit(&prev->flags, ~TIF_RESCHED, memory_order_relaxed);
 	spin_lock(&rq->lock);
 	update_curr(rq, prev, now);
@@ -577,6 +579,21 @@ void sched_sync_cpus(struct mm *mm)
 			hostcall(HC_YIELD, NULL, 0);
 		}
 	}
+}
+
+void sched_restart_sequences(struct mm *mm, s32 only)
+{
+	for (u32 cpu = 0; cpu < ncpus; cpu++) {
+		struct rq *rq = &rqs[cpu];
+
+		if (only >= 0 && cpu != (u32)only)
+			continue;
+		spin_lock(&rq->lock);
+		if (rq->curr->mm == mm && rq->curr->rseq_addr)
+			atomic_fetch_or(&rq->curr->flags, TIF_NOTIFY_RESUME);
+		spin_unlock(&rq->lock);
+	}
+	sched_sync_cpus(mm);
 }
 
 bool sched_set_affinity(struct task *t, u64 mask)

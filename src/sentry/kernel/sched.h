@@ -31,6 +31,9 @@ u32 sched_cpu_times(u32 cpu, u64 *user_ns, u64 *system_ns);
 /* Every vCPU that may be in user mode in `mm` (NULL: any) has passed through the kernel before this returns. */
 void sched_sync_cpus(struct mm *mm);
 
+/* The same for tasks of `mm`, on one vCPU or (-1) on all: each starts the rseq(2) sequence that it was in again. */
+void sched_restart_sequences(struct mm *mm, s32 cpu);
+
 static inline bool events_pending(void)
 {
 	struct hc_event_ring *r = pa_to_va(EVENT_RING_PA);

@@ -222,6 +222,7 @@ static int signalfd_fdinfo(struct file *f, char *buf, size_t size)
 }
 
 static const struct file_ops signalfd_fops = {
+	.llseek = noop_llseek,
 	.read = signalfd_read,
 	.poll = signalfd_poll,
 	.release = signalfd_release,

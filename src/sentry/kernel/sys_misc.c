@@ -6,6 +6,7 @@
 #include <linux/sysinfo.h>
 
 #include "base/string.h"
+#include "sentry/kernel/loadavg.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/task_access.h"
@@ -17,6 +18,7 @@ SYSCALL1(sysinfo, u64, uinfo)
 {
 	struct sysinfo si = { 0 };
 	struct meminfo mi;
+	u64 avg[3];
 
 	mm_meminfo(&mi);
 	si.uptime = (long)((clock_mono_ns() - boot_params->boot_mono_ns) / NSEC_PER_SEC);
@@ -25,6 +27,9 @@ SYSCALL1(sysinfo, u64, uinfo)
 	si.sharedram = mi.shmem << PAGE_SHIFT;
 	si.procs = (u16)MIN(nr_threads, 65535u);
 	si.mem_unit = 1;
+	loadavg_get(avg);
+	for (u32 i = 0; i < 3; i++)
+		si.loads[i] = avg[i] << (SI_LOAD_SHIFT - LOADAVG_SHIFT);
 	return copy_to_user(uinfo, &si, sizeof(si));
 }
 
@@ -130,7 +135,8 @@ SYSCALL5(kcmp, s32, nr_a, s32, nr_b, s32, type, u64, i, u64, j)
 #define MEMBARRIER_ALL                                                                  \
 	(MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED | MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | \
 	 MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED |  \
-	 MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE)
+	 MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE | \
+	 MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ)
 
 static long private_barrier(u64 needed)
 {
@@ -142,6 +148,17 @@ static long private_barrier(u64 needed)
 	return 0;
 }
 
+/* Threads that run in user mode, on one processor or all, leave the restartable sequence they are in: rseq(2). */
+static long rseq_barrier(s32 cpu)
+{
+	struct mm *mm = current->mm;
+
+	if (!((u64)mm->membarrier_state & MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ))
+		return -EPERM;
+	sched_restart_sequences(mm, cpu);
+	return 0;
+}
+
 static long register_barrier(u64 bit)
 {
 	atomic_fetch_or((_Atomic u64 *)&current->mm->membarrier_state, bit);
@@ -150,7 +167,7 @@ static long register_barrier(u64 bit)
 
 SYSCALL3(membarrier, s32, cmd, u32, flags, s32, cpu)
 {
-	if (flags)
+	if (cmd == MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ ? flags & ~(u32)MEMBARRIER_CMD_FLAG_CPU : flags)
 		return -EINVAL;
 	switch (cmd) {
 	case MEMBARRIER_CMD_QUERY:
@@ -165,6 +182,10 @@ SYSCALL3(membarrier, s32, cmd, u32, flags, s32, cpu)
 		return private_barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 	case MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE:
 		return private_barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE);
+	case MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ:
+		return rseq_barrier(flags & MEMBARRIER_CMD_FLAG_CPU ? cpu : -1);
+	case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ:
+		return register_barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ);
 	case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
 		return register_barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 	case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE:

@@ -145,6 +145,7 @@ static long timerfd_ioctl(struct file *f, u32 cmd, u64 arg)
 }
 
 static const struct file_ops timerfd_fops = {
+	.llseek = noop_llseek,
 	.read = timerfd_read,
 	.poll = timerfd_poll,
 	.release = timerfd_release,

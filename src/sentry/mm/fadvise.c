@@ -62,7 +62,7 @@ SYSCALL3(readahead, s32, fd, u64, off, u64, len)
 		return -EBADF;
 	if (!(file->mode & FMODE_READ))
 		ret = -EBADF;
-	else if ((file->inode->mode & S_IFMT) != S_IFREG || !file->inode->mapping)
+	else if ((file->inode->mode & S_IFMT) != S_IFREG || !file->inode->mapping || (s64)len < 0)
 		ret = -EINVAL;
 	else
 		mapping_readahead(file->inode->mapping, off >> PAGE_SHIFT, MIN((len + PAGE_SIZE - 1) >> PAGE_SHIFT, 1024ul));

@@ -96,8 +96,6 @@ static long advise_willneed(struct vma *vma, u64 start, u64 end)
 {
 	struct mapping *m = vma_mapping(vma);
 
-	if (!vma->file)
-		return -EBADF;
 	if (m)
 		mapping_readahead(m, vma_pgoff(vma, start), (end - start) >> PAGE_SHIFT);
 	return 0;

@@ -238,7 +238,7 @@ long mm_mmap(struct mm *mm, u64 addr, u64 len, u32 prot, u32 flags, struct file 
 	len = PAGE_ALIGN_UP(len);
 	if (off & ~PAGE_MASK)
 		return -EINVAL;
-	if (file && (off + len < off || off + len > 1ull << 63))
+	if (file && (off + len < off || off + len >= 1ull << 63))
 		return -EOVERFLOW;
 	if (flags & MAP_FIXED_NOREPLACE)
 		flags |= MAP_FIXED;

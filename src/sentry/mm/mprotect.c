@@ -158,7 +158,7 @@ SYSCALL4(pkey_mprotect, u64, start, u64, len, u64, prot, s32, pkey)
 
 SYSCALL2(pkey_alloc, u64, flags, u64, rights)
 {
-	return flags || (rights & ~3ull) ? -EINVAL : -ENOSPC;
+	return -EINVAL; /* Linux finds a key here, and then that the CPU has none to set */
 }
 
 SYSCALL1(pkey_free, s32, pkey)
@@ -180,7 +180,7 @@ SYSCALL3(msync, u64, start, u64, len, s32, flags)
 	if ((start & ~PAGE_MASK) || ((flags & MS_ASYNC) && (flags & MS_SYNC)))
 		return -EINVAL;
 	end = start + PAGE_ALIGN_UP(len);
-	if (end < start || PAGE_ALIGN_UP(len) < len)
+	if (end < start)
 		return -ENOMEM;
 	while (start < end && !err) {
 		struct file *file = NULL;

@@ -124,7 +124,7 @@ static int set_times(s32 dirfd, u64 uname, const struct timespec_k *t, u32 flags
 		a.mtime = t[1].nsec == UTIME_NOW ? current_time() : t[1];
 	}
 	if (!uname) {
-		struct file *f = fget_raw(dirfd);
+		struct file *f = fget(dirfd);
 
 		if (!f)
 			return -EBADF;

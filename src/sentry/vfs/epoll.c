@@ -463,6 +463,7 @@ static int epoll_show_fdinfo(struct file *f, char *buf, size_t size)
 }
 
 static const struct file_ops epoll_fops = {
+	.llseek = noop_llseek,
 	.release = epoll_release,
 	.poll = epoll_poll,
 	.show_fdinfo = epoll_show_fdinfo,

@@ -6,6 +6,8 @@
 
 /* O_ASYNC changes on the file, seen at descriptor fd. 0 or -ENOMEM; files that cannot be polled ignore it. Sleeps. */
 int fasync_set(struct file *f, s32 fd, bool on);
+/* The status flags that F_SETFL changes (fcntl.c). */
+long file_set_flags(s32 fd, struct file *f, u32 flags);
 /* The last reference to the file is going. */
 void fasync_release(struct file *f);
 /* Whom SIGIO goes to (fcntl.c). type F_OWNER_*; the signed form is F_SETOWN's: a process, or a group when negative. */

@@ -1,8 +1,6 @@
-/* fcntl(2), ioctl(2) on any file, flock(2) entry, fsync(2) and its family, fadvise. */
-#include <asm/ioctls.h>
+/* fcntl(2), fsync(2) and its family. */
 #include <linux/capability.h>
 #include <linux/fcntl.h>
-#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
 
@@ -11,7 +9,6 @@
 #include "sentry/mm/shmem.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/fasync.h"
-#include "sentry/vfs/fiemap.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/lease.h"
 #include "sentry/vfs/notify.h"
@@ -19,7 +16,7 @@
 
 #define SETFL_MASK (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC)
 
-static long set_flags(s32 fd, struct file *f, u32 flags)
+long file_set_flags(s32 fd, struct file *f, u32 flags)
 {
 	long err = 0;
 
@@ -84,6 +81,21 @@ static long owner_ex(struct file *f, u64 uarg, bool set)
 	return copy_to_user(uarg, &o, sizeof(o));
 }
 
+/* How long what is written is likely to live: kept for who asks. */
+static long fcntl_hint(struct file *f, u32 cmd, u64 arg)
+{
+	u64 hint = f->inode->rw_hint;
+
+	if (cmd == F_GET_RW_HINT)
+		return copy_to_user(arg, &hint, sizeof(hint));
+	if (get_user(hint, arg))
+		return -EFAULT;
+	if (hint > RWH_WRITE_LIFE_EXTREME)
+		return -EINVAL;
+	f->inode->rw_hint = (u8)hint;
+	return 0;
+}
+
 static long do_fcntl(s32 fd, struct file *f, u32 cmd, u64 arg)
 {
 	switch (cmd) {
@@ -109,7 +121,7 @@ static long do_fcntl(s32 fd, struct file *f, u32 cmd, u64 arg)
 		return -EBADF;
 	switch (cmd) {
 	case F_SETFL:
-		return set_flags(fd, f, (u32)arg);
+		return file_set_flags(fd, f, (u32)arg);
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
@@ -139,6 +151,9 @@ static long do_fcntl(s32 fd, struct file *f, u32 cmd, u64 arg)
 		return shmem_add_seals(f, (u32)arg);
 	case F_GET_SEALS:
 		return shmem_get_seals(f);
+	case F_GET_RW_HINT:
+	case F_SET_RW_HINT:
+		return fcntl_hint(f, cmd, arg);
 	case F_NOTIFY:
 		return fcntl_notify(fd, f, (u32)arg);
 	case F_SETLEASE:
@@ -158,64 +173,6 @@ SYSCALL3(fcntl, s32, fd, u32, cmd, u64, arg)
 	if (!f)
 		return -EBADF;
 	ret = do_fcntl(fd, f, cmd, arg);
-	file_put(f);
-	return ret;
-}
-
-/* ---- ioctl ---- */
-
-static long ioctl_flag(s32 fd, struct file *f, u64 arg, u32 flag)
-{
-	s32 on;
-
-	if (get_user(on, arg))
-		return -EFAULT;
-	return set_flags(fd, f, on ? f->flags | flag : f->flags & ~flag);
-}
-
-static long ioctl_any(s32 fd, struct file *f, u32 cmd, u64 arg)
-{
-	switch (cmd) {
-	case FIOCLEX:
-		return fd_set_flags(fd, true);
-	case FIONCLEX:
-		return fd_set_flags(fd, false);
-	case FIONBIO:
-		return ioctl_flag(fd, f, arg, O_NONBLOCK);
-	case FIOASYNC:
-		return ioctl_flag(fd, f, arg, FASYNC);
-	case FIOQSIZE:
-		return put_user(f->inode->size, arg);
-	case FIONREAD:
-		if (S_ISREG(f->inode->mode)) {
-			s32 left = (s32)(f->inode->size - f->pos);
-
-			return put_user(left, arg);
-		}
-		break;
-	case FS_IOC_FIEMAP:
-		if (S_ISREG(f->inode->mode))
-			return ioctl_fiemap(f, arg);
-		break;
-	case FIGETBSZ: {
-		s32 size = (s32)f->inode->blksize;
-
-		if (S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode))
-			return put_user(size, arg);
-		break;
-	}
-	}
-	return f->fop->ioctl ? f->fop->ioctl(f, cmd, arg) : -ENOTTY;
-}
-
-SYSCALL3(ioctl, s32, fd, u32, cmd, u64, arg)
-{
-	struct file *f = fget(fd);
-	long ret;
-
-	if (!f)
-		return -EBADF;
-	ret = ioctl_any(fd, f, cmd, arg);
 	file_put(f);
 	return ret;
 }

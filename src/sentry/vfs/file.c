@@ -177,7 +177,7 @@ struct file *file_on_inode(struct inode *inode, const char *name, const struct f
 	f->mode = (u32)open_flags_to_mode(flags);
 	if (f->mode & FMODE_WRITE && S_ISREG(inode->mode))
 		__atomic_fetch_add(&inode->writecount, 1, __ATOMIC_ACQ_REL);
-	if (fop->llseek)
+	if (fop->llseek && fop->llseek != noop_llseek)
 		f->mode |= FMODE_LSEEK | FMODE_PREAD;
 	return f;
 }

@@ -343,17 +343,17 @@ long fcntl_lock(struct file *f, u32 cmd, u64 uarg)
 
 SYSCALL2(flock, s32, fd, u32, op)
 {
-	struct file *f = fget(fd);
-	struct lock want = { .end = ~0ull, .whole = true, .owner = f, .pid = current->proc->tgid->nr };
+	struct lock want = { .end = ~0ull, .whole = true, .pid = current->proc->tgid->nr };
 	u32 kind = op & ~(u32)FLOCK_NB;
+	struct file *f;
 	long ret;
 
+	if (kind != FLOCK_SH && kind != FLOCK_EX && kind != FLOCK_UN)
+		return -EINVAL;
+	f = fget(fd);
 	if (!f)
 		return -EBADF;
-	if (kind != FLOCK_SH && kind != FLOCK_EX && kind != FLOCK_UN) {
-		file_put(f);
-		return -EINVAL;
-	}
+	want.owner = f;
 	want.write = kind == FLOCK_EX;
 	ret = set_lock(f->inode, &want, kind == FLOCK_UN, !(op & FLOCK_NB));
 	file_put(f);

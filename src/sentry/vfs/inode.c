@@ -149,6 +149,8 @@ int inode_permission(struct inode *inode, u32 mask)
 	const struct cred *c = current->cred;
 	u32 mode = inode->mode, want = mask & (MAY_READ | MAY_WRITE | MAY_EXEC);
 
+	if (unlikely(inode->fsflags & FS_IMMUTABLE_FL) && mask & MAY_WRITE)
+		return -EPERM;
 	if (inode->iop && inode->iop->permission)
 		return inode->iop->permission(inode, mask);
 	if (c->fsuid == inode->uid)
@@ -181,6 +183,8 @@ int may_delete(struct inode *dir, struct inode *victim, bool is_dir)
 
 	if (err)
 		return err;
+	if (unlikely(dir->fsflags & FS_APPEND_FL || victim->fsflags & (FS_APPEND_FL | FS_IMMUTABLE_FL)))
+		return -EPERM;
 	if (dir->mode & S_ISVTX && c->fsuid != victim->uid && c->fsuid != dir->uid && !over(victim, CAP_FOWNER))
 		return -EPERM;
 	if (is_dir != S_ISDIR(victim->mode))
@@ -259,12 +263,22 @@ static u32 attribute_events(const struct iattr *a)
 	return a->valid & ATTR_SIZE ? 0 : times == ATTR_ATIME ? IN_ACCESS : times == ATTR_MTIME ? IN_MODIFY : 0;
 }
 
+/* ioctl_iflags(2): what may not change in an immutable file, or in one that can only be appended to. */
+static bool forbidden_by_fsflags(const struct inode *i, const struct iattr *a)
+{
+	u32 set = ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_ATIME_SET | ATTR_MTIME_SET;
+
+	return a->valid & (set | (a->valid & ATTR_FORCE ? 0 : ATTR_SIZE)) || (i->fsflags & FS_IMMUTABLE_FL && a->valid & (ATTR_ATIME | ATTR_MTIME));
+}
+
 int notify_change(struct dentry *d, const struct iattr *attr)
 {
 	struct inode *i = d->inode;
 	struct iattr a = *attr;
 	int err;
 
+	if (unlikely(i->fsflags & (FS_IMMUTABLE_FL | FS_APPEND_FL)) && forbidden_by_fsflags(i, &a))
+		return -EPERM;
 	mutex_lock(&i->lock);
 	err = setattr_permission(i, &a);
 	/* A change of owner takes set-user-ID and set-group-ID away; chown(2). */

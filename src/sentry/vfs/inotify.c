@@ -375,7 +375,8 @@ static int inotify_show(struct file *f, char *buf, size_t size)
 }
 
 static const struct file_ops inotify_fops = {
-	.read = inotify_read, .poll = inotify_poll, .ioctl = inotify_ioctl, .release = inotify_release, .show_fdinfo = inotify_show,
+	.read = inotify_read, .poll = inotify_poll, .ioctl = inotify_ioctl, .release = inotify_release, .llseek = noop_llseek,
+	.show_fdinfo = inotify_show,
 };
 
 /* ---- system calls ---- */
@@ -490,6 +491,11 @@ static long add_watch(struct group *g, const struct path *p, u32 mask)
 
 static struct group *group_of(struct file *f) { return f->fop == &inotify_fops ? f->priv : NULL; }
 
+/* Events or flags: a watch of flags alone is one for nothing. */
+#define INOTIFY_BITS                                                                    \
+	(IN_ALL_EVENTS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK | IN_MASK_ADD | \
+	 IN_MASK_CREATE | IN_ISDIR | IN_ONESHOT)
+
 SYSCALL3(inotify_add_watch, s32, fd, u64, name, u32, mask)
 {
 	u32 lookup = (mask & IN_DONT_FOLLOW ? 0 : LOOKUP_FOLLOW) | (mask & IN_ONLYDIR ? LOOKUP_DIRECTORY : 0);
@@ -497,7 +503,7 @@ SYSCALL3(inotify_add_watch, s32, fd, u64, name, u32, mask)
 	struct path p;
 	long ret;
 
-	if (!(mask & (IN_ALL_EVENTS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED)) ||
+	if (!(mask & INOTIFY_BITS) ||
 	    (mask & (IN_MASK_ADD | IN_MASK_CREATE)) == (IN_MASK_ADD | IN_MASK_CREATE))
 		return -EINVAL;
 	f = fget(fd);

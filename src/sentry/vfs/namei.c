@@ -485,7 +485,7 @@ static long do_readlink(s32 dirfd, u64 uname, u64 buf, s32 size)
 {
 	struct path p;
 	struct inode *i;
-	char *target;
+	char *target, first = 1;
 	long n;
 	int err;
 
@@ -497,7 +497,8 @@ static long do_readlink(s32 dirfd, u64 uname, u64 buf, s32 size)
 	i = p.dentry->inode;
 	if (!S_ISLNK(i->mode) || !i->iop->readlink) {
 		path_put(&p);
-		return -EINVAL;
+		/* By an empty name only links are there; open(2), O_PATH. */
+		return get_user(first, uname) || first ? -EINVAL : -ENOENT;
 	}
 	target = i->iop->readlink(i);
 	path_put(&p);

@@ -1,6 +1,7 @@
 /* open(2), openat2(2), creat(2). */
 #include <linux/capability.h>
 #include <linux/fcntl.h>
+#include <linux/fs.h>
 #include <linux/landlock.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -62,6 +63,8 @@ static int check_access(const struct path *p, u32 flags)
 	err = inode_permission(i, mask);
 	if (err)
 		return err;
+	if (unlikely(i->fsflags & FS_APPEND_FL) && (mask & MAY_WRITE) && (!(flags & O_APPEND) || flags & O_TRUNC))
+		return -EPERM;
 	if (flags & O_NOATIME && current->cred->fsuid != i->uid && !owner_capable(i->uid, i->gid, CAP_FOWNER))
 		return -EPERM;
 	return 0;
@@ -399,7 +402,7 @@ static u32 resolve_to_lookup(u64 resolve)
 {
 	return (resolve & RESOLVE_NO_XDEV ? LOOKUP_NO_XDEV : 0) | (resolve & RESOLVE_NO_MAGICLINKS ? LOOKUP_NO_MAGICLINKS : 0) |
 	       (resolve & RESOLVE_NO_SYMLINKS ? LOOKUP_NO_SYMLINKS | LOOKUP_NO_MAGICLINKS : 0) |
-	       (resolve & RESOLVE_BENEATH ? LOOKUP_BENEATH : 0) | (resolve & RESOLVE_IN_ROOT ? LOOKUP_IN_ROOT : 0);
+	       (resolve & RESOLVE_BENEATH ? LOOKUP_BENEATH : 0) | (resolve & RESOLVE_IN_ROOT ? LOOKUP_IN_ROOT : 0) | (resolve & RESOLVE_CACHED ? LOOKUP_CACHED : 0);
 }
 
 SYSCALL4(openat2, s32, dirfd, u64, name, u64, uhow, u64, size)
@@ -427,7 +430,9 @@ SYSCALL4(openat2, s32, dirfd, u64, name, u64, uhow, u64, size)
 		return -EINVAL;
 	if (how.flags & (O_CREAT | O_TMPFILE_BIT) ? how.mode & ~07777ull : how.mode)
 		return -EINVAL;
-	if (how.resolve & RESOLVE_CACHED)
-		return -EAGAIN; /* what is cached cannot be told beforehand */
+	if (how.flags & O_PATH && how.flags & ~(u64)(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
+		return -EINVAL;
+	if (how.resolve & RESOLVE_CACHED && how.flags & (O_TRUNC | O_CREAT | O_TMPFILE_BIT))
+		return -EAGAIN; /* these cannot be done without waiting */
 	return open_user(dirfd, name, (u32)how.flags | O_LARGEFILE, resolve_to_lookup(how.resolve), (u32)how.mode);
 }

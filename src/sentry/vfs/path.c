@@ -338,6 +338,11 @@ static int step(struct nameidata *nd, const char *name, u32 len, bool follow, ch
 	struct dentry *dir = nd->path.dentry, *d = d_lookup(dir, name, len);
 	struct path next;
 
+	if (nd->flags & LOOKUP_CACHED && !(d && still_valid(dir, d))) {
+		if (d)
+			dentry_put(d);
+		return -EAGAIN;
+	}
 	if (!d && (name[len] == '/' || nd->flags & LOOKUP_READ) && dir->inode->iop && dir->inode->iop->prefetch)
 		dir->inode->iop->prefetch(dir->inode, &name, 1, nd->flags & LOOKUP_READ);
 	if (!d || !still_valid(dir, d)) {

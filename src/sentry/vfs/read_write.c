@@ -88,7 +88,10 @@ static long at_position(struct fd fd, struct iov_iter *it, bool write)
 	if (!alone)
 		mutex_lock(&f->pos_lock);
 	pos = f->pos;
-	ret = write ? vfs_write(f, it, &pos) : vfs_read(f, it, &pos);
+	if (unlikely((s64)pos > INT64_MAX - (s64)it->count) && (s64)pos >= 0)
+		ret = -EINVAL;
+	else
+		ret = write ? vfs_write(f, it, &pos) : vfs_read(f, it, &pos);
 	if (ret >= 0)
 		f->pos = pos;
 	if (!alone)
@@ -123,6 +126,8 @@ static long rw_at(struct file *f, struct iov_iter *it, s64 pos, bool write)
 
 	if (!(f->mode & FMODE_PREAD))
 		return -ESPIPE;
+	if (pos > INT64_MAX - (s64)it->count)
+		return -EINVAL; /* the end would have no place */
 	return write ? vfs_write(f, it, &at) : vfs_read(f, it, &at);
 }
 
@@ -285,6 +290,9 @@ s64 generic_file_llseek(struct file *f, s64 off, int whence)
 	return pos;
 }
 
+/* Descriptors without a position, but for which lseek(2) does not fail: eventfd(2), timerfd_create(2) and their like. */
+s64 noop_llseek(struct file *f, s64 off, int whence) { return (s64)f->pos; }
+
 SYSCALL3(lseek, s32, fd, s64, off, s32, whence)
 {
 	struct fd ref = fdget(fd);
@@ -296,7 +304,7 @@ SYSCALL3(lseek, s32, fd, s64, off, s32, whence)
 	if (whence < 0 || whence > SEEK_HOLE) {
 		ret = -EINVAL;
 	} else if (!(f->mode & FMODE_LSEEK)) {
-		ret = -ESPIPE;
+		ret = f->fop->llseek == noop_llseek && !(f->mode & FMODE_PATH) ? 0 : -ESPIPE;
 	} else {
 		mutex_lock(&f->pos_lock);
 		ret = f->fop->llseek(f, off, whence);

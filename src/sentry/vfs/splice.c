@@ -174,7 +174,7 @@ static int load_pos(struct file *f, u64 uoff, u64 *pos)
 		return -ESPIPE;
 	if (get_user(*pos, uoff))
 		return -EFAULT;
-	return (s64)*pos < 0 ? -EINVAL : 0;
+	return 0;
 }
 
 static int store_pos(struct file *f, u64 uoff, u64 pos)
@@ -185,6 +185,9 @@ static int store_pos(struct file *f, u64 uoff, u64 pos)
 	return 0;
 }
 
+/* Event descriptors have no pages to hand out, and take none. */
+static bool no_splice(const struct file *f) { return f->fop->llseek == noop_llseek; }
+
 static long copy_between(s32 in_fd, u64 uin, s32 out_fd, u64 uout, u64 n, bool regular_only)
 {
 	struct file *in = fget(in_fd), *out = fget(out_fd);
@@ -193,16 +196,19 @@ static long copy_between(s32 in_fd, u64 uin, s32 out_fd, u64 uout, u64 n, bool r
 
 	if (!in || !out)
 		goto out;
+	if (regular_only && (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode))) {
+		ret = -EISDIR;
+		goto out;
+	}
 	if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE))
 		goto out;
 	ret = -EINVAL;
+	if (no_splice(out))
+		goto out;
 	if (!regular_only && ((!S_ISREG(in->inode->mode) && !S_ISBLK(in->inode->mode)) || out->flags & O_APPEND))
 		goto out; /* sendfile(2): the source must be able to seek */
-	if (regular_only && (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode))) {
-		if (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode))
-			ret = -EISDIR;
+	if (regular_only && (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode)))
 		goto out;
-	}
 	if (regular_only && out->flags & O_APPEND) {
 		ret = -EBADF;
 		goto out;
@@ -210,6 +216,9 @@ static long copy_between(s32 in_fd, u64 uin, s32 out_fd, u64 uout, u64 n, bool r
 	ret = load_pos(in, uin, &in_pos);
 	if (!ret)
 		ret = load_pos(out, uout, &out_pos);
+	n = MIN(n, regular_only ? n : MAX_RW_COUNT);
+	if (!ret && (in_pos + n > INT64_MAX || in_pos + n < n))
+		ret = regular_only ? -EOVERFLOW : -EINVAL;
 	if (!ret && regular_only && in->inode == out->inode && in_pos < out_pos + n && out_pos < in_pos + n)
 		ret = -EINVAL;
 	if (ret)
@@ -266,7 +275,7 @@ long splice_files(struct file *in, u64 *in_off, struct file *out, u64 *out_off, 
 	if (from) {
 		struct sink sink = { out, out_off ? out_off : &pos };
 
-		if (out->flags & O_APPEND)
+		if (out->flags & O_APPEND || no_splice(out))
 			return -EINVAL;
 		if (out_off && (!(out->mode & FMODE_PREAD) || (s64)*out_off < 0))
 			return -EINVAL;
@@ -276,7 +285,7 @@ long splice_files(struct file *in, u64 *in_off, struct file *out, u64 *out_off, 
 			out->pos = pos;
 		return ret;
 	}
-	if (!to)
+	if (!to || no_splice(in) || S_ISDIR(in->inode->mode))
 		return -EINVAL;
 	if (in_off && (!(in->mode & FMODE_PREAD) || (s64)*in_off < 0))
 		return -EINVAL;
@@ -354,10 +363,15 @@ SYSCALL4(tee, s32, in_fd, s32, out_fd, u64, n, u32, flags)
 SYSCALL4(vmsplice, s32, fd, u64, uvec, u64, nr, u32, flags)
 {
 	struct iovec_k fast[8], *storage;
-	struct file *f = fget(fd);
-	struct pipe *p = f ? file_pipe(f) : NULL;
 	struct iov_iter it;
+	struct file *f;
+	struct pipe *p;
 	long ret;
+
+	if (flags & ~(u32)(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
+		return -EINVAL;
+	f = fget(fd);
+	p = f ? file_pipe(f) : NULL;
 
 	if (!p) {
 		if (f)

@@ -153,6 +153,8 @@ struct inode {
 	u64 blocks;
 	u32 mode, nlink, uid, gid, blksize;
 	u32 flags;
+	u32 fsflags; /* FS_*_FL: ioctl_iflags(2) */
+	u8 rw_hint;  /* F_SET_RW_HINT */
 	struct timespec_k atime, mtime, ctime, btime;
 	struct mapping *mapping; /* page cache, or NULL */
 	struct pipe *pipe;	 /* FIFOs */
@@ -163,7 +165,8 @@ struct inode {
 	void *priv;
 	struct list_head evict_node;
 };
-enum { INODE_LINKABLE = 1u << 31 /* flags: made by O_TMPFILE, link(2) may give it a name */ };
+enum { INODE_LINKABLE = 1u << 31 /* flags: made by O_TMPFILE, link(2) may give it a name */,
+       INODE_FSFLAGS = 1u << 30 /* fsflags can be asked for and set */ };
 struct inode *inode_alloc(struct super_block *sb); /* ref 1, ino assigned */
 static inline struct inode *inode_get(struct inode *i) { refcount_inc(&i->ref); return i; }
 void inode_put(struct inode *i);
@@ -286,7 +289,7 @@ void fs_state_put(struct fs_state *f);
 /* ---- path walking (path.c) ---- */
 enum { LOOKUP_FOLLOW = 1, LOOKUP_DIRECTORY = 2, LOOKUP_EMPTY = 4, LOOKUP_PARENT = 8, LOOKUP_NO_SYMLINKS = 16, LOOKUP_BENEATH = 32,
        LOOKUP_IN_ROOT = 64, LOOKUP_NO_XDEV = 128, LOOKUP_NO_MAGICLINKS = 256,
-       LOOKUP_READ = 512 /* a hint: to be opened for reading */ };
+       LOOKUP_READ = 512 /* a hint: to be opened for reading */, LOOKUP_CACHED = 1024 /* -EAGAIN for what a file system must be asked */ };
 /* Resolve a kernel string from dirfd (AT_FDCWD or a descriptor). 0 with a referenced path, or -errno. Sleeps. */
 int path_lookup(s32 dirfd, const char *name, u32 flags, struct path *out);
 int user_path_lookup(s32 dirfd, u64 uname, u32 flags, struct path *out);
@@ -317,6 +320,7 @@ long file_fadvise(struct file *f, u64 off, s64 len, s32 advice);
 long splice_files(struct file *in, u64 *in_off, struct file *out, u64 *out_off, u64 n, u32 flags);
 long tee_files(struct file *in, struct file *out, u64 n, u32 flags);
 s64 generic_file_llseek(struct file *f, s64 off, int whence);
+s64 noop_llseek(struct file *f, s64 off, int whence);
 
 /* ---- mounts (mount.c) ---- */
 struct mount_ns;

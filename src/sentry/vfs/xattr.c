@@ -24,8 +24,19 @@ static int check_name(struct inode *i, const char *name, u32 mask)
 		return inode_permission(i, mask);
 	}
 	if (!kstrncmp(name, XATTR_SECURITY_PREFIX, XATTR_SECURITY_PREFIX_LEN))
-		return mask & MAY_WRITE && !capable(CAP_SYS_ADMIN) ? -EPERM : 0;
+		return mask & MAY_WRITE && !capable(kstrcmp(name, XATTR_NAME_CAPS) ? CAP_SYS_ADMIN : CAP_SETFCAP) ? -EPERM : 0;
 	return -EOPNOTSUPP;
+}
+
+/* capabilities(7), "File capability versioning": what is no such attribute cannot be set. */
+static long check_caps(const void *value, u64 size)
+{
+	const struct vfs_cap_data *d = value;
+	u32 revision = size >= sizeof(d->magic_etc) ? d->magic_etc & VFS_CAP_REVISION_MASK : 0;
+
+	if (!(size == XATTR_CAPS_SZ_2 && revision == VFS_CAP_REVISION_2) && !(size == XATTR_CAPS_SZ_3 && revision == VFS_CAP_REVISION_3))
+		return -EINVAL;
+	return capable(CAP_SETFCAP) ? 0 : -EPERM;
 }
 
 static char *get_name(u64 uname)
@@ -83,6 +94,8 @@ static long do_set(const struct path *p, u64 uname, u64 uvalue, u64 size, u32 fl
 		value = kmalloc(size);
 		ret = !value ? -ENOMEM : copy_from_user(value, uvalue, size);
 	}
+	if (!ret && size && !kstrcmp(name, XATTR_NAME_CAPS))
+		ret = check_caps(value, size);
 	if (!ret)
 		ret = check_name(i, name, MAY_WRITE);
 	if (!ret) {
