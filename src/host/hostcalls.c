@@ -161,6 +161,8 @@ static const struct {
 	[HC_SOCK_OPT] = { "sock_opt", sizeof(struct hc_sock_opt), serve_sock_opt },
 	[HC_SOCK_COUNT] = { "sock_count", sizeof(struct hc_file2), serve_sock_count },
 	[HC_SOCK_POLL] = { "sock_poll", sizeof(struct hc_file2), serve_sock_poll },
+	[HC_NET_ASK] = { "net_ask", sizeof(struct hc_net_ask), serve_net_ask },
+	[HC_NET_FILE] = { "net_file", sizeof(struct hc_net_file_read), serve_net_file },
 	[HC_FPU_GET] = { "fpu_get", 0, NULL },
 	[HC_FPU_SET] = { "fpu_set", 0, NULL },
 };

@@ -42,6 +42,10 @@ s64 serve_sock_shutdown(u32 cpu, void *req);
 s64 serve_sock_opt(u32 cpu, void *req);
 s64 serve_sock_count(u32 cpu, void *req);
 s64 serve_sock_poll(u32 cpu, void *req);
+/* net_view.c: likewise */
+int net_view_init(void); /* before the root goes. 0 or -errno */
+s64 serve_net_ask(u32 cpu, void *req);
+s64 serve_net_file(u32 cpu, void *req);
 
 /* serve_tty.c */
 s64 serve_tty(u32 cpu, void *req);

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host/hostmem.h"
@@ -24,8 +26,10 @@ static bool enabled;
 
 int serve_sock_init(void)
 {
-	enabled = true;
-	return sock_watch_init();
+	int err = net_view_init();
+
+	enabled = !err;
+	return err ? err : sock_watch_init();
 }
 
 static s64 get_socket(hc_handle handle, struct handle *h)
@@ -343,6 +347,11 @@ s64 serve_sock_count(u32 cpu, void *arg)
 
 	if (err)
 		return err;
+	if (req->arg == HC_COUNT_INODE) {
+		struct stat st;
+
+		return syscall(SYS_fstat, h.fd, &st) < 0 ? -errno : (s64)st.st_ino;
+	}
 	if (req->arg >= ARRAY_SIZE(requests))
 		return -EINVAL;
 	return ioctl(h.fd, requests[req->arg], &n) < 0 ? -errno : n;

@@ -58,6 +58,8 @@ enum hostcall_nr {
 	HC_SOCK_OPT,	 /* struct hc_sock_opt -> length */
 	HC_SOCK_COUNT,	 /* struct hc_file2: handle, enum hc_sock_count -> bytes */
 	HC_SOCK_POLL,	 /* struct hc_file2: handle, HC_ARM_* -> POLL* */
+	HC_NET_ASK,	 /* struct hc_net_ask -> bytes of netlink messages */
+	HC_NET_FILE,	 /* struct hc_net_file_read -> bytes */
 	HC_NR
 };
 

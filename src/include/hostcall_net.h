@@ -50,6 +50,39 @@ struct hc_sock_opt {
 	u32 set;
 	u64 off, len; /* the value, <= HC_SOCKOPT_MAX */
 };
-enum hc_sock_count { HC_COUNT_IN, HC_COUNT_OUT, HC_COUNT_AT_MARK, HC_COUNT_UNSENT };
+enum hc_sock_count { HC_COUNT_IN, HC_COUNT_OUT, HC_COUNT_AT_MARK, HC_COUNT_UNSENT, HC_COUNT_INODE /* its number on the host */ };
+
+/*
+ * What the namespace looks like: netlink messages of the host, as they are but for the sender's numbers, which mean nothing inside.
+ * rtnetlink(7) dumps, the way to one address, sock_diag(7) of inet sockets. -EMSGSIZE: more than `len` bytes.
+ */
+enum hc_net_what { HC_NET_LINKS, HC_NET_ADDRS, HC_NET_ROUTES, HC_NET_NEIGHS, HC_NET_RULES, HC_NET_ROUTE_TO, HC_NET_SOCKETS };
+struct hc_net_ask {
+	u32 what;     /* enum hc_net_what */
+	u32 family;   /* AF_UNSPEC, AF_INET, AF_INET6 */
+	u64 off, len; /* the answer */
+	u32 index;    /* ROUTE_TO: the link to leave by, or 0 */
+	u32 addrs;    /* ROUTE_TO: bit 0: dst is given, bit 1: src is. SOCKETS: 1: the one of these names, else all */
+	u8 dst[16], src[16];
+	u32 protocol, states, extensions; /* SOCKETS */
+	u16 sport, dport;		  /* in network order */
+};
+#define HC_NET_ANSWER_MAX (8u << 20)
+
+/* Files of /proc/net, as the namespace has them: HC_NET_FILE reads one of these names. */
+#define HC_NET_FILES(X)                                                                                                \
+	X(dev) X(tcp) X(tcp6) X(udp) X(udp6) X(raw) X(raw6) X(icmp) X(icmp6) X(route) X(ipv6_route) X(arp) X(if_inet6) X(snmp) X(snmp6) \
+	X(netstat) X(sockstat) X(sockstat6) X(igmp) X(igmp6) X(dev_mcast)
+enum hc_net_file {
+#define HC_NET_FILE_NUMBER(name) HC_NET_FILE_##name,
+	HC_NET_FILES(HC_NET_FILE_NUMBER)
+#undef HC_NET_FILE_NUMBER
+	HC_NET_NFILES
+};
+struct hc_net_file_read {
+	u32 which; /* enum hc_net_file */
+	u32 pad;
+	u64 pos, off, len;
+};
 
 #endif

@@ -1,15 +1,16 @@
-/* netdevice(7) ioctls. The sandbox has one interface, lo: up, 127.0.0.1/8 and ::1/128. */
-#include "net/net_ns.h"
+/* netdevice(7) ioctls. */
 #include "net/ifconf.h"
 
 #include <linux/capability.h>
 #include <linux/sockios.h>
 
 #include "base/string.h"
+#include "net/hostinet/hostinet.h"
+#include "net/links.h"
+#include "net/net_ns.h"
 #include "net/sock.h"
 #include "sentry/kernel/task.h"
 
-#define IFNAMSIZ_K 16
 struct ifreq_k {
 	char name[IFNAMSIZ_K];
 	union {
@@ -33,68 +34,107 @@ struct ifconf_k {
 	u64 buf;
 };
 
-#define ARPHRD_LOOPBACK_K 772
-#define LOOPBACK_ADDR 0x0100007fu
-#define LOOPBACK_MASK 0x000000ffu
+/* ---- SIOCGIFCONF ---- */
+
+struct conf_walk {
+	u64 buf; /* 0: only counted */
+	s32 room, used;
+};
+
+static int put_row(const struct addr_view *a, void *arg)
+{
+	struct conf_walk *w = arg;
+	struct ifreq_k r = { .in = { .family = AF_INET } };
+
+	memcpy(r.name, a->label, sizeof(r.name));
+	memcpy(&r.in.addr, a->local, 4);
+	if (w->buf && w->room < (s32)sizeof(r))
+		return 1;
+	if (w->buf && copy_to_user(w->buf + (u64)w->used, &r, sizeof(r)))
+		return -EFAULT;
+	w->room -= sizeof(r);
+	w->used += sizeof(r);
+	return 0;
+}
 
 static long put_conf(u64 arg)
 {
-	struct ifreq_k r = { .name = "lo" };
+	struct conf_walk w;
 	struct ifconf_k c;
+	int err;
 
 	if (get_user(c, arg))
 		return -EFAULT;
-	r.in.family = AF_INET;
-	r.in.addr = LOOPBACK_ADDR;
-	if (c.buf && c.len >= (s32)sizeof(r)) {
-		if (copy_to_user(c.buf, &r, sizeof(r)))
-			return -EFAULT;
-		c.len = sizeof(r);
-	} else {
-		c.len = c.buf ? 0 : sizeof(r);
-	}
+	w = (struct conf_walk){ .buf = c.buf, .room = c.len };
+	err = addrs_each(AF_INET, put_row, &w);
+	if (err < 0)
+		return err;
+	c.len = w.used;
 	return put_user(c, arg);
 }
 
-static void set_in(struct ifreq_k *r, u32 addr)
+/* ---- questions about one link ---- */
+
+struct addr_wanted {
+	const char *label;
+	struct addr_view a;
+};
+
+static int match_label(const struct addr_view *a, void *arg)
 {
-	memset(r->raw, 0, sizeof(r->raw));
-	r->in.family = AF_INET;
-	r->in.addr = addr;
+	struct addr_wanted *w = arg;
+
+	if (kstrcmp(a->label, w->label))
+		return 0;
+	w->a = *a;
+	return 1;
 }
 
-/* Answer a question about lo. */
-static long get_one(u32 cmd, struct ifreq_k *r)
+static long get_addr(u32 cmd, struct ifreq_k *r)
+{
+	struct addr_wanted w = { .label = r->name };
+	int found = addrs_each(AF_INET, match_label, &w);
+	struct link_view l;
+	const u8 *from = w.a.local;
+	u32 mask;
+
+	if (found <= 0)
+		return found ? found : link_find(r->name, 0, &l) ? -ENODEV : -EADDRNOTAVAIL;
+	mask = __builtin_bswap32(w.a.prefix ? ~0u << (32 - w.a.prefix) : 0);
+	if (cmd == SIOCGIFDSTADDR)
+		from = w.a.peer;
+	else if (cmd == SIOCGIFBRDADDR)
+		from = w.a.broadcast;
+	else if (cmd == SIOCGIFNETMASK)
+		from = (const u8 *)&mask;
+	memset(r->raw, 0, sizeof(r->raw));
+	r->in.family = AF_INET;
+	memcpy(&r->in.addr, from, 4);
+	return 0;
+}
+
+static long get_one(u32 cmd, struct ifreq_k *r, const struct link_view *l)
 {
 	switch (cmd) {
 	case SIOCGIFFLAGS:
-		r->flags = (s16)lo_flags(current_net_ns());
-		return 0;
-	case SIOCGIFADDR:
-	case SIOCGIFDSTADDR:
-		set_in(r, LOOPBACK_ADDR);
-		return 0;
-	case SIOCGIFBRDADDR:
-		set_in(r, 0);
-		return 0;
-	case SIOCGIFNETMASK:
-		set_in(r, LOOPBACK_MASK);
+		r->flags = (s16)l->flags;
 		return 0;
 	case SIOCGIFINDEX:
-		r->value = LO_INDEX;
+		r->value = (s32)l->index;
 		return 0;
 	case SIOCGIFMTU:
-		r->value = LO_MTU;
+		r->value = (s32)l->mtu;
 		return 0;
 	case SIOCGIFMETRIC:
 		r->value = 0;
 		return 0;
 	case SIOCGIFTXQLEN:
-		r->value = 1000;
+		r->value = (s32)l->txqlen;
 		return 0;
 	case SIOCGIFHWADDR:
 		memset(r->raw, 0, sizeof(r->raw));
-		r->hw.family = ARPHRD_LOOPBACK_K;
+		r->hw.family = l->type;
+		memcpy(r->hw.data, l->addr, MIN(l->addr_len, sizeof(r->hw.data)));
 		return 0;
 	case SIOCGIFMAP:
 		memset(r->raw, 0, sizeof(r->raw));
@@ -103,12 +143,12 @@ static long get_one(u32 cmd, struct ifreq_k *r)
 	return -ENOIOCTLCMD;
 }
 
-/* The interface itself is given; it may be taken down and up. */
+/* The links are given; a loopback of ours may be taken down and up. */
 static long set_one(u32 cmd, const struct ifreq_k *r)
 {
 	struct net_ns *n = current_net_ns();
 
-	if (!net_capable(n, CAP_NET_ADMIN))
+	if (host_inet_here() || !net_capable(n, CAP_NET_ADMIN))
 		return -EPERM;
 	if (cmd != SIOCSIFFLAGS)
 		return -EOPNOTSUPP;
@@ -118,6 +158,7 @@ static long set_one(u32 cmd, const struct ifreq_k *r)
 
 long ifconf_ioctl(u32 cmd, u64 arg)
 {
+	struct link_view l;
 	struct ifreq_k r;
 	long err;
 
@@ -128,17 +169,19 @@ long ifconf_ioctl(u32 cmd, u64 arg)
 	if (get_user(r, arg))
 		return -EFAULT;
 	r.name[IFNAMSIZ_K - 1] = 0;
+	if (cmd == SIOCGIFADDR || cmd == SIOCGIFDSTADDR || cmd == SIOCGIFBRDADDR || cmd == SIOCGIFNETMASK) {
+		err = get_addr(cmd, &r);
+		return err ? err : put_user(r, arg);
+	}
+	err = link_find(cmd == SIOCGIFNAME ? NULL : r.name, (u32)r.value, &l);
+	if (err)
+		return err;
 	if (cmd == SIOCGIFNAME) {
-		if (r.value != LO_INDEX)
-			return -ENODEV;
-		memset(r.name, 0, sizeof(r.name));
-		memcpy(r.name, "lo", 2);
+		memcpy(r.name, l.name, sizeof(r.name));
 		return put_user(r, arg);
 	}
-	if (kstrcmp(r.name, "lo"))
-		return -ENODEV;
-	err = get_one(cmd, &r);
-	if (err == -ENOIOCTLCMD) /* changes: the interface is the sandbox's */
+	err = get_one(cmd, &r, &l);
+	if (err == -ENOIOCTLCMD)
 		return set_one(cmd, &r);
 	return put_user(r, arg);
 }

@@ -19,7 +19,7 @@ import unittest
 
 RUNTIME, BUILD, PLATFORM = "", "", ""
 HERE, PEER, HERE6, PEER6 = "10.55.0.1", "10.55.0.2", "fd55::1", "fd55::2"
-SUITES = ("inet", "unix", "epoll", "uring", "namespaces")
+SUITES = ("inet", "netlink", "unix", "epoll", "uring", "namespaces")
 COMMON = """
 import array, errno, fcntl, hashlib, os, select, signal, socket, struct, sys, threading, time
 HERE, PEER, HERE6, PEER6 = %r, %r, %r, %r
@@ -292,6 +292,83 @@ class Net(unittest.TestCase):
             s.recv(10)
             s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
             s.sendmsg([b'x'], [(41, 67, struct.pack('i', 0x21))], 0, (YOU6, 8005))
+            """)
+
+    # ---- what is seen of the network ----
+
+    def same(self, command):
+        ours = subprocess.run([*self.sandbox(), "sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, cwd="/")
+        theirs = subprocess.run(["unshare", "-m", "sh", "-c", "mount -t sysfs s /sys; " + command], stdin=subprocess.DEVNULL, capture_output=True,
+                                text=True, timeout=60, cwd="/")
+        self.assertEqual((ours.returncode, ours.stdout, ours.stderr), (theirs.returncode, theirs.stdout, theirs.stderr), command)
+
+    def test_view(self):
+        for command in ("ip addr", "ip -d link show v0", "ip link show nosuch", "ip route", "ip -6 route", "ip rule", "ip neigh show nosuch", f"ip route get {PEER}",
+                        "ip route get 2001:db8::1", "cat /proc/net/route /proc/net/if_inet6", "grep -o '^ *[a-z0-9]*:' /proc/net/dev",
+                        "busybox ifconfig v0 | grep -v bytes", "busybox route -n", "hostname -I", "ls /sys/class/net; cat /sys/class/net/*/address",
+                        "cd /sys/class/net/v0; cat mtu flags ifindex operstate type carrier; ls statistics; cat nosuch",
+                        "python3 -c 'import socket; print(socket.if_nameindex(), socket.if_nametoindex(\"v0\"))'"):
+            self.same(command)
+
+    def test_links_come_and_go(self):
+        a = Side(self.sandbox(), """
+            names = lambda: [n for i, n in socket.if_nameindex()]
+            assert 'late0' not in names() and 'late0' not in os.listdir('/sys/class/net')
+            ready()
+            while 'late0' not in names(): time.sleep(0.02)
+            assert 'late0' in os.listdir('/sys/class/net') and 'late0:' in open('/proc/net/dev').read()
+            assert open('/sys/class/net/late0/mtu').read() == '1400\\n'
+            """)
+        try:
+            a.wait_ready()
+            subprocess.run("ip link add late0 mtu 1400 type veth peer name late1".split(), check=True)
+            a.finish()
+        finally:
+            subprocess.run("ip link del late0".split())
+            a.p.kill()
+            a.p.wait()
+            a.p.stdout.close()
+
+    def test_nothing_can_be_changed(self):
+        for command in ("ip link set lo down", "ip addr add 10.9.9.9/24 dev v0", "ip route add 10.8.0.0/16 dev v0", "ip link add x0 type veth", "ip link del v0",
+                        "busybox ifconfig v0 down"):
+            r = subprocess.run([*self.sandbox(), *command.split()], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, cwd="/")
+            self.assertNotEqual(r.returncode, 0, command)
+            self.assertIn("not permitted", r.stderr)
+
+    def test_tables_of_sockets(self):
+        self.inside("""
+            s = server(HERE, 8010); os.setuid(7); t = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); t.bind(('::', 8011))
+            def row(name, port):
+                rows = [l.split() for l in open('/proc/net/' + name).read().splitlines() if l.split()[1].endswith(':%04X' % port)]
+                assert len(rows) == 1, rows
+                return int(rows[0][7]), int(rows[0][9])
+            assert row('tcp', 8010) == (0, os.fstat(s.fileno()).st_ino)
+            assert row('udp6', 8011) == (7, os.fstat(t.fileno()).st_ino)
+            """)
+
+    def test_none_has_a_loopback_of_its_own(self):
+        self.inside("""
+            assert [n for i, n in socket.if_nameindex()] == ['lo'] == os.listdir('/sys/class/net')
+            fails(errno.ENETUNREACH, socket.socket().connect, (PEER, 9))
+            s = server('127.0.0.1', 8012); c = socket.create_connection(('127.0.0.1', 8012)); c.send(b'x'); assert s.accept()[0].recv(9) == b'x'
+            """, "none")
+
+    def test_loopback_is_shared(self):
+        """Two sandboxes in one network namespace reach each other by 127.0.0.1."""
+        self.sides("""
+            s = server('127.0.0.1', 8013); ready(); c = s.accept()[0]; c.sendall(c.recv(9))
+            """, """
+            c = socket.create_connection(('127.0.0.1', 8013)); c.send(b'x'); assert c.recv(9) == b'x'
+            """, self.sandbox(), self.sandbox())
+
+    def test_own_namespaces_inside(self):
+        """A network namespace that a program makes is a loopback inside the sandbox."""
+        self.inside("""
+            import ctypes
+            assert ctypes.CDLL(None).unshare(0x40000000) == 0
+            assert [n for i, n in socket.if_nameindex()] == ['lo']
+            fails(errno.ENETUNREACH, socket.socket().connect, (PEER, 9))
             """)
 
 

@@ -1,42 +1,70 @@
-/* /proc/net: the tables of a network with the loopback link alone. */
+/* /proc/net: the tables of a network with the loopback link alone, or those of the host's namespace. */
 #include <linux/stat.h>
 
 #include "fs/proc/proc.h"
 #include "net/abi.h"
+#include "net/hostinet/hostinet.h"
 #include "net/show.h"
+#include "sentry/kernel/task.h"
 
-#define TABLE(fn, text)                                                                 \
-	static int fn(struct seq *s, struct inode *inode)                               \
+#define RAW_TITLE "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n"
+#define RAW6_TITLE                                                                                                     \
+	"  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when "  \
+	"retrnsmt   uid  timeout inode ref pointer drops\n"
+/* `own` on our loopback, else the host's file. */
+#define FILE_OF(name, own)                                                              \
+	static int show_##name(struct seq *s, struct inode *inode)                      \
 	{                                                                               \
-		seq_puts(s, text);                                                      \
+		if (host_inet_here())                                                   \
+			host_net_text(s, HC_NET_FILE_##name);                           \
+		else                                                                    \
+			own;                                                            \
+		return 0;                                                               \
+	}
+#define TABLE(name, text) FILE_OF(name, seq_puts(s, text))
+#define SOCKETS(name, own)                                                              \
+	static int show_##name(struct seq *s, struct inode *inode)                      \
+	{                                                                               \
+		if (host_inet_here())                                                   \
+			host_net_socket_table(s, HC_NET_FILE_##name);                   \
+		else                                                                    \
+			own;                                                            \
 		return 0;                                                               \
 	}
 
-TABLE(show_dev, "Inter-|   Receive                                                |  Transmit\n"
+TABLE(dev, "Inter-|   Receive                                                |  Transmit\n"
 		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier "
 		"compressed\n    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0 "
 		"      0          0\n")
-#define SOCKETS(fn, ...)                                                                \
-	static int fn(struct seq *s, struct inode *inode)                               \
-	{                                                                               \
-		__VA_ARGS__;                                                            \
-		return 0;                                                               \
-	}
+SOCKETS(tcp, inet_show(s, AF_INET, SOCK_STREAM))
+SOCKETS(tcp6, inet_show(s, AF_INET6, SOCK_STREAM))
+SOCKETS(udp, inet_show(s, AF_INET, SOCK_DGRAM))
+SOCKETS(udp6, inet_show(s, AF_INET6, SOCK_DGRAM))
+FILE_OF(sockstat, inet_show_counts(s))
+FILE_OF(sockstat6, inet_show_counts6(s))
+TABLE(raw, RAW_TITLE)
+TABLE(raw6, RAW6_TITLE)
+TABLE(route, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n")
+TABLE(arp, "IP address       HW type     Flags       HW address            Mask     Device\n")
+TABLE(if_inet6, "00000000000000000000000000000001 01 80 10 80       lo\n")
+TABLE(ipv6_route, "")
+/* The host's alone. */
+SOCKETS(icmp, seq_puts(s, RAW_TITLE))
+SOCKETS(icmp6, seq_puts(s, RAW6_TITLE))
+TABLE(snmp, "")
+TABLE(snmp6, "")
+TABLE(netstat, "")
+TABLE(igmp, "")
+TABLE(igmp6, "")
+TABLE(dev_mcast, "")
 
-SOCKETS(show_tcp, inet_show(s, AF_INET, SOCK_STREAM))
-SOCKETS(show_tcp6, inet_show(s, AF_INET6, SOCK_STREAM))
-SOCKETS(show_udp, inet_show(s, AF_INET, SOCK_DGRAM))
-SOCKETS(show_udp6, inet_show(s, AF_INET6, SOCK_DGRAM))
-SOCKETS(show_unix, unix_show(s))
-SOCKETS(show_sockstat, inet_show_counts(s))
-SOCKETS(show_sockstat6, inet_show_counts6(s))
-TABLE(show_raw, "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n")
-TABLE(show_raw6, "  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when "
-		 "retrnsmt   uid  timeout inode ref pointer drops\n")
-TABLE(show_route, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n")
-TABLE(show_arp, "IP address       HW type     Flags       HW address            Mask     Device\n")
-TABLE(show_if_inet6, "00000000000000000000000000000001 01 80 10 80       lo\n")
-TABLE(show_nothing, "")
+static int show_unix(struct seq *s, struct inode *inode)
+{
+	unix_show(s);
+	return 0;
+}
+
+#define NHOST_ALONE 8u
 
 void proc_add_net(struct dentry *root)
 {
@@ -44,14 +72,16 @@ void proc_add_net(struct dentry *root)
 		const char *name;
 		struct text_file file;
 	} files[] = {
-		{ "dev", { show_dev, NULL } },	 { "tcp", { show_tcp, NULL } },	    { "tcp6", { show_tcp6, NULL } },
-		{ "udp", { show_udp, NULL } },	 { "udp6", { show_udp6, NULL } },    { "raw", { show_raw, NULL } },
-		{ "unix", { show_unix, NULL } }, { "route", { show_route, NULL } }, { "arp", { show_arp, NULL } },
-		{ "raw6", { show_raw6, NULL } }, { "sockstat", { show_sockstat, NULL } }, { "sockstat6", { show_sockstat6, NULL } },
-		{ "if_inet6", { show_if_inet6, NULL } }, { "ipv6_route", { show_nothing, NULL } },
+#define ROW(name) { #name, { show_##name, NULL } }
+		ROW(dev), ROW(tcp), ROW(tcp6), ROW(udp), ROW(udp6), ROW(raw), ROW(raw6), ROW(unix), ROW(route), ROW(arp), ROW(sockstat),
+		ROW(sockstat6), ROW(if_inet6), ROW(ipv6_route),
+		/* From here on the host's alone. */
+		ROW(icmp), ROW(icmp6), ROW(snmp), ROW(snmp6), ROW(netstat), ROW(igmp), ROW(igmp6), ROW(dev_mcast),
+#undef ROW
 	};
 	struct dentry *net = simple_add_dir(root, "net", 0555);
+	u32 n = boot_params->host_network ? ARRAY_SIZE(files) : ARRAY_SIZE(files) - NHOST_ALONE;
 
-	for (u32 i = 0; i < ARRAY_SIZE(files); i++)
+	for (u32 i = 0; i < n; i++)
 		simple_add_file(net, files[i].name, S_IFREG | 0444, &text_fops, (void *)&files[i].file);
 }

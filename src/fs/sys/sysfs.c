@@ -53,7 +53,7 @@ static void add_cpus(struct dentry *system)
 
 static int sysfs_fill_super(struct super_block *sb, const char *source, const char *options, void *data)
 {
-	static const char *const dirs[] = { "block", "bus", "class", "dev", "firmware", "module", "power" };
+	static const char *const dirs[] = { "block", "bus", "dev", "firmware", "module", "power" };
 	struct dentry *d, *node;
 	int err = simple_fill_super(sb, SYSFS_MAGIC);
 
@@ -61,6 +61,7 @@ static int sysfs_fill_super(struct super_block *sb, const char *source, const ch
 		return err;
 	for (u32 i = 0; i < ARRAY_SIZE(dirs); i++)
 		simple_add_dir(sb->root, dirs[i], 0755);
+	sysfs_add_net(simple_add_dir(sb->root, "class", 0755));
 	d = simple_add_dir(simple_add_dir(sb->root, "devices", 0755), "system", 0755);
 	add_cpus(d);
 	node = simple_add_dir(d, "node", 0755);

@@ -9,5 +9,6 @@ struct dentry;
 void sysfs_register(void);
 /* The folder "cache" of a processor. */
 void sysfs_add_caches(struct dentry *cpu_dir, u32 cpu);
+void sysfs_add_net(struct dentry *class);
 
 #endif

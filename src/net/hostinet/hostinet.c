@@ -85,6 +85,72 @@ static u32 host_inet_poll(struct file *f, struct sock *sk, struct poll_table *pt
 	return mask < 0 ? EPOLLERR : (u32)mask | (sk->err ? EPOLLERR : 0);
 }
 
+/* ---- the host's numbers ---- */
+
+struct host_ids {
+	u32 n, size;
+	struct {
+		u64 host, ours;
+		u32 uid;
+	} rows[];
+};
+
+static u32 count_handles(void)
+{
+	struct host_sock *hs;
+	u32 n = 0;
+
+	spin_lock(&handles_lock);
+	for (u32 i = 0; i < BUCKETS; i++)
+		hlist_for_each(hs, &handles[i], node)
+			n++;
+	spin_unlock(&handles_lock);
+	return n;
+}
+
+struct host_ids *host_ids_take(void)
+{
+	u32 size = count_handles() + 16;
+	struct host_ids *ids = vmalloc_pages(ALIGN_UP(sizeof(*ids) + size * sizeof(ids->rows[0]), PAGE_SIZE));
+	struct host_sock *hs;
+
+	if (!ids)
+		return NULL;
+	ids->size = size;
+	spin_lock(&handles_lock);
+	for (u32 i = 0; i < BUCKETS; i++)
+		hlist_for_each(hs, &handles[i], node) {
+			struct hc_file2 req = { .handle = hs->handle, .arg = HC_COUNT_INODE };
+
+			if (!hs->host_ino)
+				hs->host_ino = (u64)MAX(0, hostcall(HC_SOCK_COUNT, &req, sizeof(req)));
+			if (ids->n == size || !hs->sk.ino)
+				continue;
+			ids->rows[ids->n].host = hs->host_ino;
+			ids->rows[ids->n].ours = hs->sk.ino;
+			ids->rows[ids->n++].uid = hs->sk.uid;
+		}
+	spin_unlock(&handles_lock);
+	return ids;
+}
+
+void host_ids_free(struct host_ids *ids)
+{
+	if (ids)
+		vfree_pages(ids, ALIGN_UP(sizeof(*ids) + ids->size * sizeof(ids->rows[0]), PAGE_SIZE));
+}
+
+bool host_ids_find(const struct host_ids *ids, u64 *ino, u32 *uid)
+{
+	for (u32 i = 0; ids && i < ids->n; i++)
+		if (ids->rows[i].host == *ino) {
+			*ino = ids->rows[i].ours;
+			*uid = ids->rows[i].uid;
+			return true;
+		}
+	return false;
+}
+
 /* ---- making ---- */
 
 /* Takes the handle over. */

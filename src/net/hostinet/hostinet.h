@@ -6,6 +6,7 @@
 #ifndef NET_HOSTINET_H
 #define NET_HOSTINET_H
 
+#include "fs/proc/seq.h"
 #include "hostcall_net.h"
 #include "net/sock.h"
 
@@ -16,6 +17,7 @@ struct host_sock {
 	_Atomic u32 events;	/* counted */
 	struct waitq calls;	/* blocked calls; sk.wait has the pollers */
 	bool staying;		/* every change is told, for pollers; sk.lock */
+	u64 host_ino;		/* its number on the host, asked for when somebody wants to know; 0 */
 };
 static inline struct host_sock *to_host(struct sock *sk) { return (struct host_sock *)sk; }
 extern const struct proto_ops host_inet_ops;
@@ -51,5 +53,21 @@ long host_inet_recvmsg(struct sock *sk, struct msg *m);
 /* opt.c */
 int host_inet_setsockopt(struct sock *sk, s32 level, s32 opt, const void *val, u32 len);
 int host_inet_getsockopt(struct sock *sk, s32 level, s32 opt, void *val, u32 *len);
+
+/* The sandbox's host sockets, by the numbers that the host has for them. NULL: none, or no memory; which these take. */
+struct host_ids;
+struct host_ids *host_ids_take(void);
+void host_ids_free(struct host_ids *ids);
+/* *ino the host's, then ours; *uid of its owner. */
+bool host_ids_find(const struct host_ids *ids, u64 *ino, u32 *uid);
+
+/* view.c: netlink messages into buf (sandbox memory), bytes or -errno; -EMSGSIZE: it is too small */
+struct inet_diag_req_v2;
+s64 host_net_dump(u16 type, u8 family, void *buf, u32 size);
+s64 host_net_route_to(u8 family, const void *dst, const void *src, u32 index, void *buf, u32 size); /* dst, src may be NULL */
+s64 host_net_sockets(const struct inet_diag_req_v2 *q, bool one, void *buf, u32 size);
+/* enum hc_net_file */
+void host_net_text(struct seq *s, u32 which);
+void host_net_socket_table(struct seq *s, u32 which); /* with our numbers of our sockets */
 
 #endif

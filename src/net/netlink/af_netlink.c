@@ -11,7 +11,7 @@
 
 #define NL_REPLY_MAX PAGE_SIZE
 #define NL_DUMP_MAX (1u << 20) /* of a long answer, sent in pieces */
-#define NL_PIECE 8192u
+#define NL_PIECE 3776u /* what a dump of Linux has room for with pages of 4 KiB: libraries receive into a page */
 #define NL_END_ROOM 64u /* for NLMSG_DONE */
 #define NL_SEND_MAX 65536u
 
@@ -69,6 +69,36 @@ void nl_attr_u32(struct nlbuf *b, u16 type, u32 v)
 void nl_attr_str(struct nlbuf *b, u16 type, const char *s)
 {
 	nl_attr(b, type, s, strlen(s) + 1);
+}
+
+void nl_copy(struct nlbuf *b, const struct nlmsghdr *h, u16 flags)
+{
+	struct nlmsghdr *to = nl_reserve(b, h->nlmsg_len);
+
+	if (!to)
+		return;
+	memcpy(to, h, h->nlmsg_len);
+	to->nlmsg_flags = flags;
+	to->nlmsg_seq = b->seq;
+	to->nlmsg_pid = b->portid;
+}
+
+const void *nl_find_attr(const struct nlmsghdr *h, u32 head, u16 type, u32 *len)
+{
+	u32 off = NLMSG_HDRLEN + NLMSG_ALIGN(head);
+
+	while (off + sizeof(struct nlattr) <= h->nlmsg_len) {
+		const struct nlattr *a = (const void *)((const u8 *)h + off);
+
+		if (a->nla_len < sizeof(*a) || a->nla_len > h->nlmsg_len - off)
+			return NULL;
+		if ((a->nla_type & NLA_TYPE_MASK) == type) {
+			*len = a->nla_len - sizeof(*a);
+			return a + 1;
+		}
+		off += NLA_ALIGN(a->nla_len);
+	}
+	return NULL;
 }
 
 void nl_end(struct nlbuf *b)

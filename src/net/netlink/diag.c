@@ -4,10 +4,13 @@
 #include <linux/unix_diag.h>
 
 #include "base/string.h"
+#include "net/hostinet/hostinet.h"
 #include "net/inet/inet.h"
+#include "net/net_ns.h"
 #include "net/netlink/netlink.h"
 #include "net/show.h"
 #include "net/unix/unix.h"
+#include "sentry/kernel/task.h"
 
 enum { DIAG_ESTABLISHED = 1, DIAG_CLOSE = 7, DIAG_LISTEN = 10 }; /* TCP_* of netinet/tcp.h, for Unix sockets too */
 
@@ -81,6 +84,32 @@ static void inet_row(struct sock *sk, void *arg)
 	nl_end(d->b);
 }
 
+/* The host's table, which has the sandbox's sockets among the namespace's. */
+static int host_sockets(const struct inet_diag_req_v2 *q, bool one, struct nlbuf *b)
+{
+	s64 n = -EMSGSIZE, off = 0;
+	u8 *buf = NULL;
+	u32 size = 64u << 10;
+
+	for (; n == -EMSGSIZE && size <= HC_NET_ANSWER_MAX; size *= 4) {
+		vfree_pages(buf, size / 4);
+		buf = vmalloc_pages(size);
+		if (!buf)
+			return -ENOMEM;
+		n = host_net_sockets(q, one, buf, size);
+	}
+	while (n - off >= (s64)NLMSG_HDRLEN) {
+		const struct nlmsghdr *h = (const void *)(buf + off);
+
+		if (h->nlmsg_len < NLMSG_HDRLEN || h->nlmsg_len > n - off)
+			break;
+		nl_copy(b, h, one ? 0 : NLM_F_MULTI);
+		off += NLMSG_ALIGN(h->nlmsg_len);
+	}
+	vfree_pages(buf, size / 4);
+	return n < 0 ? (int)n : 0;
+}
+
 int diag_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, bool *dumped)
 {
 	const void *req = NLMSG_DATA(h);
@@ -103,6 +132,10 @@ int diag_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, 
 			return -EINVAL;
 		if (d.i->sdiag_protocol != IPPROTO_TCP_K && d.i->sdiag_protocol != IPPROTO_UDP_K)
 			return -ENOENT;
+		if (boot_params->host_network && d.net == &init_net_ns) {
+			*dumped = !d.one;
+			return host_sockets(d.i, d.one, b);
+		}
 		sock_for_each(family, inet_row, &d);
 		break;
 	default:

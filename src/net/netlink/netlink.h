@@ -28,9 +28,15 @@ void nl_attr(struct nlbuf *b, u16 type, const void *data, u32 n);
 void nl_attr_u32(struct nlbuf *b, u16 type, u32 v);
 void nl_attr_str(struct nlbuf *b, u16 type, const char *s);
 void nl_end(struct nlbuf *b);
+/* A whole message from elsewhere, with the numbers of this reply. */
+void nl_copy(struct nlbuf *b, const struct nlmsghdr *h, u16 flags);
+/* The value of a message's attribute, or NULL; head: bytes of what stands before the attributes. */
+const void *nl_find_attr(const struct nlmsghdr *h, u32 head, u16 type, u32 *len);
 
 /* route.c: answer one request. 0, or -errno to be sent as an error; *dump: the answer ends with NLMSG_DONE. */
 int diag_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, bool *dump); /* diag.c */
+/* The dump of a loopback of ours. */
+void route_dump_loopback(u16 type, u8 family, struct nlbuf *b);
 int route_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, bool *dump);
 
 #endif

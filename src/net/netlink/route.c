@@ -1,12 +1,15 @@
-/* rtnetlink(7): links, addresses and routes of the loopback interface. */
+/* rtnetlink(7): links, addresses and routes of the loopback interface, or of the host's namespace. */
 #include <linux/capability.h>
 #include <linux/rtnetlink.h>
 
 #include "base/string.h"
 #include "net/net_ns.h"
+#include "net/hostinet/hostinet.h"
 #include "net/ifconf.h"
+#include "net/links.h"
 #include "net/netlink/netlink.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/user_ns.h"
 
 #define ARPHRD_LOOPBACK_K 772
 static const u8 lo4[4] = { 127, 0, 0, 1 }, net4[4] = { 127, 0, 0, 0 };
@@ -81,25 +84,6 @@ static void put_route(struct nlbuf *b, u8 family, const void *dst, u8 bits, u16 
 	nl_end(b);
 }
 
-/* The attribute of a request, or NULL. */
-static const void *find_attr(const struct nlmsghdr *h, u32 head, u16 type, u32 *len)
-{
-	u32 off = NLMSG_HDRLEN + NLMSG_ALIGN(head);
-
-	while (off + sizeof(struct rtattr) <= h->nlmsg_len) {
-		const struct rtattr *a = (const void *)((const u8 *)h + off);
-
-		if (a->rta_len < sizeof(*a) || a->rta_len > h->nlmsg_len - off)
-			return NULL;
-		if ((a->rta_type & NLA_TYPE_MASK) == type) {
-			*len = a->rta_len - sizeof(*a);
-			return a + 1;
-		}
-		off += RTA_ALIGN(a->rta_len);
-	}
-	return NULL;
-}
-
 static int get_link(const struct nlmsghdr *h, struct nlbuf *b)
 {
 	const struct ifinfomsg *m = NLMSG_DATA(h);
@@ -108,7 +92,7 @@ static int get_link(const struct nlmsghdr *h, struct nlbuf *b)
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
 		return -EINVAL;
-	name = find_attr(h, sizeof(*m), IFLA_IFNAME, &len);
+	name = nl_find_attr(h, sizeof(*m), IFLA_IFNAME, &len);
 	if (m->ifi_index ? m->ifi_index != LO_INDEX : name && (len < 2 || kstrncmp(name, "lo", len)))
 		return -ENODEV;
 	if (!m->ifi_index && !name)
@@ -126,7 +110,7 @@ static int set_link(struct net_ns *n, const struct nlmsghdr *h)
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
 		return -EINVAL;
-	name = find_attr(h, sizeof(*m), IFLA_IFNAME, &len);
+	name = nl_find_attr(h, sizeof(*m), IFLA_IFNAME, &len);
 	if (m->ifi_index ? m->ifi_index != LO_INDEX : !name || len < 2 || kstrncmp(name, "lo", len))
 		return h->nlmsg_flags & NLM_F_CREATE ? -EOPNOTSUPP : -ENODEV;
 	if (m->ifi_change & 1 /* IFF_UP */)
@@ -142,7 +126,7 @@ static int get_route(const struct nlmsghdr *h, struct nlbuf *b)
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
 		return -EINVAL;
-	dst = find_attr(h, sizeof(*m), RTA_DST, &len);
+	dst = nl_find_attr(h, sizeof(*m), RTA_DST, &len);
 	if (m->rtm_family == AF_INET && dst && len == 4 && dst[0] == 127)
 		put_route(b, AF_INET, dst, 32, 0);
 	else if (m->rtm_family == AF_INET6 && dst && len == 16 && !memcmp(dst, lo6, 16))
@@ -152,7 +136,7 @@ static int get_route(const struct nlmsghdr *h, struct nlbuf *b)
 	return 0;
 }
 
-static void dump(u16 type, u8 family, struct nlbuf *b)
+void route_dump_loopback(u16 type, u8 family, struct nlbuf *b)
 {
 	bool v4 = family == AF_UNSPEC || family == AF_INET, v6 = family == AF_UNSPEC || family == AF_INET6;
 
@@ -179,6 +163,111 @@ static void dump(u16 type, u8 family, struct nlbuf *b)
 	}
 }
 
+/* ---- the host's namespace ---- */
+
+static int host_dump(u16 type, u8 family, struct nlbuf *b)
+{
+	struct nl_messages m;
+	int err = net_messages(&m, type, family);
+
+	if (err)
+		return err;
+	for (u32 off = 0; m.len - off >= NLMSG_HDRLEN;) {
+		const struct nlmsghdr *h = (const void *)(m.data + off);
+
+		if (h->nlmsg_len < NLMSG_HDRLEN || h->nlmsg_len > m.len - off)
+			break;
+		nl_copy(b, h, NLM_F_MULTI);
+		off += NLMSG_ALIGN(h->nlmsg_len);
+	}
+	net_messages_free(&m);
+	return 0;
+}
+
+/* One link of a dump. */
+static int host_link(const struct nlmsghdr *q, struct nlbuf *b)
+{
+	const struct ifinfomsg *want = NLMSG_DATA(q), *got;
+	const char *name, *its_name;
+	struct nl_messages m;
+	u32 len = 0, n = 0;
+	int err = -ENODEV;
+
+	if (q->nlmsg_len < NLMSG_LENGTH(sizeof(*want)))
+		return -EINVAL;
+	name = nl_find_attr(q, sizeof(*want), IFLA_IFNAME, &len);
+	if (!want->ifi_index && !name)
+		return -EINVAL;
+	if (net_messages(&m, RTM_GETLINK, AF_UNSPEC))
+		return -ENOMEM;
+	for (u32 off = 0; err && m.len - off >= NLMSG_LENGTH(sizeof(*got));) {
+		const struct nlmsghdr *h = (const void *)(m.data + off);
+
+		got = NLMSG_DATA(h);
+		if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*got)) || h->nlmsg_len > m.len - off)
+			break;
+		its_name = nl_find_attr(h, sizeof(*got), IFLA_IFNAME, &n);
+		if (want->ifi_index ? want->ifi_index == got->ifi_index : its_name && !kstrncmp(name, its_name, MIN(len, n))) {
+			nl_copy(b, h, 0);
+			err = 0;
+		}
+		off += NLMSG_ALIGN(h->nlmsg_len);
+	}
+	net_messages_free(&m);
+	return err;
+}
+
+static int host_route(const struct nlmsghdr *q, struct nlbuf *b)
+{
+	const struct rtmsg *m = NLMSG_DATA(q);
+	u32 len = 0, size, index = 0;
+	const void *dst, *src, *oif;
+	u8 *buf;
+	s64 n;
+
+	if (q->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return -EINVAL;
+	size = m->rtm_family == AF_INET ? 4 : 16;
+	if (m->rtm_family != AF_INET && m->rtm_family != AF_INET6)
+		return -EOPNOTSUPP;
+	oif = nl_find_attr(q, sizeof(*m), RTA_OIF, &len);
+	if (oif && len == sizeof(index))
+		memcpy(&index, oif, sizeof(index));
+	dst = nl_find_attr(q, sizeof(*m), RTA_DST, &len);
+	if (dst && len != size)
+		return -EINVAL;
+	src = nl_find_attr(q, sizeof(*m), RTA_SRC, &len);
+	if (src && len != size)
+		return -EINVAL;
+	buf = kmalloc(PAGE_SIZE);
+	if (!buf)
+		return -ENOMEM;
+	n = host_net_route_to(m->rtm_family, dst, src, index, buf, PAGE_SIZE);
+	if (n >= (s64)NLMSG_LENGTH(sizeof(*m)) && ((struct nlmsghdr *)buf)->nlmsg_len <= n) {
+		u32 *uid = (u32 *)nl_find_attr((struct nlmsghdr *)buf, sizeof(*m), RTA_UID, &len);
+
+		if (uid && len == sizeof(*uid)) /* of who asks, which was the sandbox process */
+			*uid = uid_out(current->cred->fsuid);
+		nl_copy(b, (struct nlmsghdr *)buf, 0);
+	}
+	kfree(buf);
+	return n < 0 ? (int)n : 0;
+}
+
+/* Questions are passed on; what there is, is not ours to change. */
+static int host_request(const struct nlmsghdr *h, u8 family, struct nlbuf *b, bool *dumped)
+{
+	u16 type = h->nlmsg_type;
+
+	if ((type & 3) != (RTM_GETLINK & 3))
+		return -EPERM;
+	if ((h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP || (h->nlmsg_flags & NLM_F_ROOT)) {
+		*dumped = true;
+		return host_dump(type, family, b);
+	}
+	return type == RTM_GETLINK ? host_link(h, b) : type == RTM_GETROUTE ? host_route(h, b) : -EOPNOTSUPP;
+}
+
 int route_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, bool *dumped)
 {
 	u16 type = h->nlmsg_type;
@@ -186,6 +275,8 @@ int route_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b,
 
 	if (type < RTM_BASE || type > RTM_MAX)
 		return -EOPNOTSUPP;
+	if (boot_params->host_network && ns->sk.net == &init_net_ns)
+		return host_request(h, family, b, dumped);
 	/* Each kind has four messages: NEW, DEL, GET, SET. */
 	if ((type & 3) != (RTM_GETLINK & 3)) {
 		if (!net_capable(ns->sk.net, CAP_NET_ADMIN))
@@ -193,7 +284,7 @@ int route_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b,
 		return type == RTM_NEWLINK ? set_link(ns->sk.net, h) : -EOPNOTSUPP;
 	}
 	if ((h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP || (h->nlmsg_flags & NLM_F_ROOT)) {
-		dump(type, family, b);
+		route_dump_loopback(type, family, b);
 		*dumped = true;
 		return 0;
 	}
