@@ -15,6 +15,7 @@
 #include "command.h"
 #include "host/hostmem.h"
 #include "options.h"
+#include "settings.h"
 #include "platform/kvm/kvm_host.h"
 #include "run.h"
 #include "standard_files.h"
@@ -217,11 +218,11 @@ static void add_mounts(struct sandbox_config *cfg)
 		{ BOOT_MOUNT_PROC, "/proc", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC },
 		{ BOOT_MOUNT_SYSFS, "/sys", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY },
 		{ BOOT_MOUNT_CGROUP, "/sys/fs/cgroup", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY },
-		{ BOOT_MOUNT_DEV, "/dev", .flags = MS_NOSUID },
+		{ BOOT_MOUNT_DEV, "/dev", "mode=755", .flags = MS_NOSUID },
 		{ BOOT_MOUNT_DEVPTS, "/dev/pts", .flags = MS_NOSUID | MS_NOEXEC },
 		{ BOOT_MOUNT_MQUEUE, "/dev/mqueue", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC },
-		{ BOOT_MOUNT_TMPFS, "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV },
-		{ BOOT_MOUNT_TMPFS, "/tmp", "mode=1777", MS_NOSUID | MS_NODEV },
+		{ BOOT_MOUNT_TMPFS, "/dev/shm", "mode=1777", .flags = MS_NOSUID | MS_NODEV },
+		{ BOOT_MOUNT_TMPFS, "/tmp", "mode=1777", .flags = MS_NOSUID | MS_NODEV },
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(own); i++)
@@ -253,6 +254,7 @@ static u64 ignored_signals(void)
 static void fill_in(struct sandbox_config *cfg)
 {
 	static char hostname[65];
+	struct start_settings settings = { 0 };
 
 	if (!cfg->cwd)
 		cfg->cwd = default_cwd(cfg);
@@ -265,7 +267,9 @@ static void fill_in(struct sandbox_config *cfg)
 	cfg->ignored_signals = ignored_signals();
 	set_capabilities(cfg);
 	add_mounts(cfg);
-	cfg->port_start = network_port_start();
+	if (cfg->host_sockets)
+		settings_of_host_network(&settings);
+	settings_apply(&settings, cfg);
 	cfg->envp = environ;
 	cfg->start = program_start;
 	for (int fd = 0; fd < 3; fd++) {

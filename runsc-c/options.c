@@ -82,18 +82,6 @@ int parse_network(const char *text, bool *host_sockets)
 	return 0;
 }
 
-u32 network_port_start(void)
-{
-	FILE *f = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
-	u32 port = 1024;
-
-	if (f && fscanf(f, "%u", &port) != 1)
-		port = 1024;
-	if (f)
-		fclose(f);
-	return port;
-}
-
 int parse_directory(const char *option, const char *text, char **out)
 {
 	struct stat st;

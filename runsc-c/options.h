@@ -13,8 +13,6 @@ int next_option(int argc, char **argv, const struct option *options, const char 
 int parse_size(const char *option, const char *text, u64 *out);	   /* bytes, with K, M or G */
 int parse_number(const char *option, const char *text, u32 min, u32 max, u32 *out);
 int parse_network(const char *text, bool *host_sockets); /* --network */
-/* The first port that may be bound without a right in this network namespace (ip(7)). */
-u32 network_port_start(void);
 /* An existing directory, as an absolute path without links; malloc'ed. */
 int parse_directory(const char *option, const char *text, char **out);
 

@@ -109,11 +109,6 @@ static void warn_of_ignored(const struct spec *spec)
 		if (json_object_object_get_ex(linux_part, ignored[i], &o) && o && json_object_get_type(o) == json_type_object &&
 		    json_object_object_length(o))
 			oci_warn("linux.%s: left out: the sandbox has none of its own", ignored[i]);
-	if (linux_part && json_object_object_get_ex(linux_part, "sysctl", &o) && json_object_is_type(o, json_type_object)) {
-		json_object_object_foreach(o, name, value)
-			if (value && strncmp(name, "net.", 4))
-				oci_warn("linux.sysctl: %s: left out: the sandbox has its own", name);
-	}
 	for (u32 i = 0; spec->resources && i < ARRAY_SIZE(ignored_resources); i++)
 		if (json_object_object_get_ex(spec->resources, ignored_resources[i], &o) && o)
 			oci_warn("linux.resources.%s: left out", ignored_resources[i]);
@@ -145,10 +140,9 @@ static int make_process(struct container *c, struct spec *spec, const struct cre
 		err = hooks_run(spec->hooks, "prestart", c, STATUS_CREATING);
 	if (!err)
 		err = hooks_run(spec->hooks, "createRuntime", c, STATUS_CREATING);
-	if (!err && write(go, "g", 1) != 1)
-		err = oci_fail("the container's process ended early");
+	/* To one that gave up already nothing can be said, but it has said why. */
 	if (!err)
-		err = init_wait_ready(ready);
+		err = write(go, "g", 1) == 1 || errno == EPIPE ? init_wait_ready(ready) : oci_fail("the container's process: %s", strerror(errno));
 	if (!err)
 		err = hooks_run(spec->hooks, "createContainer", c, STATUS_CREATING);
 	close(go);

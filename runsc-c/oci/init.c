@@ -34,7 +34,7 @@
 #include "standard_files.h"
 
 static int ready_fd;
-static u32 port_start;
+static struct start_settings settings;
 
 sigset_t block_all_signals(void)
 {
@@ -156,12 +156,12 @@ static void add_special(struct sandbox_config *cfg, const struct spec_mount *m)
 
 	/* Where an engine asks for an empty /dev, the runtime is to fill it (runtime-spec, "Default Devices"). */
 	if (!strcmp(m->target, "/dev")) {
-		add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_DEV, "/dev", .flags = m->flags });
+		add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_DEV, "/dev", m->data, .source = m->source, .flags = m->flags });
 		return;
 	}
 	for (u32 i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (!strcmp(m->type, kinds[i].type)) {
-			add_mount(cfg, &(struct sandbox_mount){ kinds[i].kind, m->target, m->data, m->flags });
+			add_mount(cfg, &(struct sandbox_mount){ kinds[i].kind, m->target, m->data, m->source, m->flags });
 			return;
 		}
 	give_up("mounts: %s: no file system of type %s inside the sandbox", m->target, m->type);
@@ -252,7 +252,8 @@ static void fill_config(struct sandbox_config *cfg, const struct init_request *r
 		.ngroups = p->ngroups, .groups = p->groups, .no_new_privs = p->no_new_privs, .contained = true,
 		.seccomp = req->spec->seccomp.program, .seccomp_len = req->spec->seccomp.len,
 		.limits = read_limits(req->spec),
-		.own_network = namespaces_has(&req->spec->namespaces, CLONE_NEWNET), .host_sockets = oci_options.host_sockets, .port_start = port_start,
+		.own_network = namespaces_has(&req->spec->namespaces, CLONE_NEWNET), .host_sockets = oci_options.host_sockets,
+		.ndevices = req->spec->ndevices, .devices = req->spec->devices, .oom_score_adj = p->oom_score_adj,
 		.rlimits = (u64(*)[2])p->rlimits, .strace = oci_options.strace, .log_fd = open_log(req->container),
 		.umask = p->umask == ~0u ? 022 : p->umask, .uid = p->uid, .gid = p->gid, .start = program_start,
 	};
@@ -261,6 +262,7 @@ static void fill_config(struct sandbox_config *cfg, const struct init_request *r
 		cfg->stdio_closed[fd] = standard_file_closed(fd);
 		cfg->stdio_nonblock[fd] = standard_file_own_nonblock(fd);
 	}
+	settings_apply(&settings, cfg);
 	add_mounts(cfg, req);
 }
 
@@ -388,9 +390,10 @@ static void enter_namespaces(const struct spec *spec)
 		give_up("linux.namespaces: joining %s: %s", what, strerror(-err));
 	if (spec->namespaces.made & CLONE_NEWNET)
 		namespaces_raise_loopback();
-	err = network_prepare(spec, oci_options.host_sockets, &port_start, &what);
+	settings = spec->settings;
+	err = network_prepare(spec, oci_options.host_sockets, &settings, &what);
 	if (err)
-		give_up("linux.sysctl: %s: %s", what, err == -EPERM ? "not allowed in the host's network namespace" : strerror(-err));
+		give_up("linux.sysctl: sysctl \"%s\": %s", what, err == -EPERM ? "not allowed in the host's network namespace" : strerror(-err));
 	if (spec->namespaces.made & CLONE_NEWUTS &&
 	    ((spec->hostname && sethostname(spec->hostname, strlen(spec->hostname)) < 0) ||
 	     (spec->domainname && setdomainname(spec->domainname, strlen(spec->domainname)) < 0)))

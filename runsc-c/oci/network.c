@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "options.h"
 
 static struct stat ours;
 
@@ -43,7 +42,6 @@ static int write_setting(const char *name, const char *value)
 	return err;
 }
 
-/* The kinds that the sandbox has inside are left out with a warning (cmd_create.c). */
 static int write_settings(const struct spec *spec, bool own, const char **what)
 {
 	struct json_object *linux_part = NULL, *sysctls = NULL;
@@ -66,14 +64,15 @@ static int write_settings(const struct spec *spec, bool own, const char **what)
 	return 0;
 }
 
-int network_prepare(const struct spec *spec, bool host_sockets, u32 *port_start, const char **what)
+int network_prepare(const struct spec *spec, bool host_sockets, struct start_settings *settings, const char **what)
 {
 	bool own = !is_ours();
 	int err = write_settings(spec, own, what);
 
 	if (err)
 		return err;
-	*port_start = network_port_start();
+	if (host_sockets)
+		settings_of_host_network(settings);
 	if (own && host_sockets) { /* a host whose settings cannot be written keeps them */
 		write_setting("net.ipv4.ip_unprivileged_port_start", "0");
 		write_setting("net.ipv4.ping_group_range", "0 2147483647");

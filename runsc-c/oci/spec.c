@@ -10,6 +10,8 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include "oci/devices.h"
+#include "oci/sysctl.h"
 
 /* ---- process ---- */
 
@@ -105,6 +107,7 @@ static void check_process(const struct spec_process *p, struct json_reader *r)
 void spec_read_process(struct spec_process *p, struct json_object *o, struct json_reader *r)
 {
 	struct json_object *size = json_member(r, o, "process", "consoleSize", json_type_object);
+	s64 adj;
 	u64 v;
 
 	p->umask = ~0u;
@@ -118,6 +121,11 @@ void spec_read_process(struct spec_process *p, struct json_object *o, struct jso
 	if (!p->env)
 		p->env = calloc(1, sizeof(*p->env));
 	p->cwd = json_text(r, o, "process", "cwd");
+	if (json_s64(r, o, "process", "oomScoreAdj", &adj)) {
+		p->oom_score_adj = (s32)adj;
+		if (adj < -1000 || adj > 1000)
+			json_fail(r, "%s: process.oomScoreAdj: not a number from -1000 to 1000", r->document);
+	}
 	p->no_new_privs = json_flag(r, o, "process", "noNewPrivileges");
 	read_user(p, o, r);
 	read_capabilities(p, o, r);
@@ -266,6 +274,8 @@ bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r)
 	linux_part = json_member(r, spec->document, "", "linux", json_type_object);
 	namespaces_read(&spec->namespaces, linux_part, r);
 	spec_read_seccomp(&spec->seccomp, linux_part, r);
+	sysctl_read(&spec->settings, spec, linux_part, r);
+	spec->devices = devices_read(&spec->ndevices, linux_part, r);
 	if (!r->failed && spec->hostname && spec->hostname[0] && !namespaces_has(&spec->namespaces, CLONE_NEWUTS))
 		json_fail(r, "%s: hostname: unable to set it without a private UTS namespace", path);
 	spec->cgroups_path = json_text(r, linux_part, "linux", "cgroupsPath");

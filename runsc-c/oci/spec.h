@@ -4,6 +4,7 @@
 
 #include "oci/json.h"
 #include "oci/namespaces.h"
+#include "settings.h"
 
 #define SPEC_VERSION "1.0.2"
 #define SPEC_MOUNTS_MAX 100
@@ -25,6 +26,7 @@ struct spec_process {
 	u64 caps[5]; /* bounding, effective, inheritable, permitted, ambient */
 	u64 rlimits[SPEC_RLIMITS][2];
 	bool no_new_privs;
+	s32 oom_score_adj;
 };
 struct spec_seccomp {
 	void *program; /* struct sock_filter[], malloc'ed */
@@ -41,6 +43,9 @@ struct spec {
 	struct namespaces namespaces;
 	struct spec_seccomp seccomp;
 	const char *cgroups_path;
+	u32 ndevices;
+	struct sandbox_device *devices;
+	struct start_settings settings; /* linux.sysctl */
 	char **masked_paths, **readonly_paths; /* NULL-terminated, or NULL */
 	struct json_object *resources, *hooks, *annotations;
 };

@@ -315,6 +315,8 @@ int kstrtou64(const char *s, unsigned base, u64 *out)
 	u64 v = 0;
 	bool any = false;
 
+	if (!base)
+		base = s[0] != '0' ? 10 : s[1] == 'x' || s[1] == 'X' ? 16 : 8;
 	if (base == 16 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X'))
 		s += 2;
 	for (; digit_value(*s) < (int)base; s++) {

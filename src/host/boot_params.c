@@ -79,11 +79,25 @@ static void put_mounts(struct pen *p, struct boot_params *bp, const struct sandb
 	for (u32 i = 0; i < cfg->nmounts; i++) {
 		const struct sandbox_mount *from = &cfg->mounts[i];
 
-		m[i] = (struct boot_mount){ put_string(p, from->target), put_string(p, from->options ? from->options : ""), from->kind,
+		m[i] = (struct boot_mount){ put_string(p, from->source ? from->source : ""), put_string(p, from->target), put_string(p, from->options ? from->options : ""), from->kind,
 					    from->flags, from->tree, from->overlay, from->is_file };
 	}
 	bp->nmounts = cfg->nmounts;
 	bp->mounts_off = put(p, m, cfg->nmounts * sizeof(m[0]), 8);
+}
+
+static void put_devices(struct pen *p, struct boot_params *bp, const struct sandbox_config *cfg)
+{
+	struct boot_device *d;
+
+	bp->ndevices = cfg->ndevices;
+	bp->devices_off = put(p, NULL, cfg->ndevices * sizeof(*d), 8);
+	d = (struct boot_device *)(hostmem.base + BOOT_PARAMS_PA + bp->devices_off);
+	for (u32 i = 0; i < cfg->ndevices && !p->full; i++) {
+		const struct sandbox_device *from = &cfg->devices[i];
+
+		d[i] = (struct boot_device){ put_string(p, from->path), from->mode, from->major, from->minor, from->uid, from->gid };
+	}
 }
 
 static void put_identity(struct pen *p, struct boot_params *bp, const struct sandbox_config *cfg)
@@ -214,7 +228,10 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->strace = cfg->strace;
 	bp->stats = cfg->stats;
 	bp->host_network = cfg->host_sockets;
-	bp->port_start = cfg->port_start;
+	bp->oom_score_adj = cfg->oom_score_adj;
+	bp->nsettings = cfg->nsettings;
+	bp->settings_off = put(&p, cfg->settings, cfg->nsettings * sizeof(cfg->settings[0]), 8);
+	put_devices(&p, bp, cfg);
 	put_identity(&p, bp, cfg);
 	for (int fd = 0; fd < 3; fd++)
 		fill_stdio(bp, cfg, fd);

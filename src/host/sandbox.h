@@ -22,10 +22,17 @@ struct sandbox_config;
 struct sandbox_mount {
 	enum boot_mount_kind kind;
 	const char *target, *options; /* options NULL: none */
+	const char *source;	      /* what is shown for it; NULL: the kind's name */
 	u32 flags;		      /* MS_* */
 	u32 tree;		      /* of BOOT_MOUNT_GOFER */
 	bool overlay, is_file;
 };
+
+struct sandbox_device {
+	const char *path;
+	u32 mode, major, minor, uid, gid;
+};
+#define SANDBOX_SETTINGS_MAX 48
 
 struct sandbox_config {
 	enum sandbox_platform platform;
@@ -50,7 +57,11 @@ struct sandbox_config {
 	void (*forked)(const struct sandbox_config *cfg); /* in the command's process, when the other two have been made; or NULL */
 	bool own_network; /* the command is in a network namespace that is not the host's: the sandbox needs no other */
 	bool host_sockets; /* its sockets are the host's, in the command's network namespace, which it stays in */
-	u32 port_start; /* of host sockets: the first port that needs no right inside */
+	u32 nsettings;
+	struct boot_setting settings[SANDBOX_SETTINGS_MAX]; /* of sysctl.def */
+	u32 ndevices;
+	const struct sandbox_device *devices;
+	s32 oom_score_adj;
 	struct boot_limits limits; /* of the cgroup that it is in */
 	bool contained; /* all signals of the command's process are for process 1 */
 	u64 (*rlimits)[2]; /* RLIMIT_*: soft, hard; NULL: this process' */

@@ -302,8 +302,11 @@ struct boot_params {
 	u64 seccomp_off; /* struct sock_filter[seccomp_len]: of every program that is started from outside */
 	u32 seccomp_len; /* 0: none */
 	u32 host_network; /* 1: the sockets of the first network namespace are the host's */
-	u32 port_start;	  /* of host sockets: the first port that needs no capability */
-	u32 pad2;
+	u32 nsettings;
+	u32 ndevices;
+	s32 oom_score_adj;	/* of the first process */
+	u64 devices_off;	/* struct boot_device[ndevices] */
+	u64 settings_off; /* struct boot_setting[nsettings] */
 	u64 ignored_signals; /* bit n-1: the command was started with signal n ignored, so the program is too */
 	char cpu_flags[2048]; /* "flags" line of /proc/cpuinfo */
 	char cpu_vendor[16];
@@ -314,7 +317,18 @@ enum boot_mount_kind { BOOT_MOUNT_GOFER, BOOT_MOUNT_TMPFS, BOOT_MOUNT_PROC, BOOT
 		       BOOT_MOUNT_CGROUP,
 		       BOOT_MOUNT_MASK,	    /* no file system: what is at the target is hidden, by nothing; done if it is there */
 		       BOOT_MOUNT_READONLY, /* likewise: what is at the target cannot be written by that way */ };
+struct boot_device { /* a device node that config.json asks for */
+	u64 path_off;
+	u32 mode; /* S_IFCHR, S_IFBLK or S_IFIFO, and permissions */
+	u32 major, minor, uid, gid, pad;
+};
+struct boot_setting {
+	u32 setting; /* its place in sysctl.def */
+	u32 pad;
+	u64 numbers[4];
+};
 struct boot_mount {
+	u64 source_off; /* what /proc/mounts shows for it */
 	u64 target_off; /* absolute path in the sandbox; what is missing of it is made */
 	u64 options_off; /* as mount(2) takes them */
 	u32 kind;

@@ -16,7 +16,6 @@ enum { MSG_OOB = 1, MSG_PEEK = 2, MSG_DONTROUTE = 4, MSG_CTRUNC = 8, MSG_PROBE =
        MSG_CMSG_CLOEXEC = 0x40000000 };
 enum { SCM_RIGHTS = 1, SCM_CREDENTIALS = 2 };
 enum { SOL_IP = 0, SOL_TCP = 6, SOL_UDP = 17, SOL_IPV6 = 41, SOL_RAW = 255, SOL_NETLINK = 270 };
-#define SOMAXCONN 4096
 
 struct user_msghdr {
 	u64 name;

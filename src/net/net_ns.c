@@ -15,8 +15,10 @@ struct net_ns *net_ns_create(struct user_ns *owner)
 {
 	struct net_ns *n = kzalloc(sizeof(*n));
 
-	if (n)
+	if (n) {
 		ns_init(&n->c, NS_NET, owner);
+		n->settings = net_settings_default;
+	}
 	return n;
 }
 

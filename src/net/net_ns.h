@@ -4,10 +4,12 @@
 
 #include "net/ifconf.h"
 #include "sentry/kernel/ns.h"
+#include "sentry/kernel/settings.h"
 
 struct net_ns {
 	struct ns_common c; /* first */
 	bool lo_up;	    /* a new one's loopback is down */
+	struct net_settings settings;
 };
 extern struct net_ns init_net_ns;
 

@@ -453,8 +453,8 @@ SYSCALL2(listen, s32, fd, s32, backlog)
 
 	if (IS_ERR(sk))
 		return PTR_ERR(sk);
-	if ((u32)backlog > SOMAXCONN)
-		backlog = SOMAXCONN;
+	if ((u32)backlog > sk->net->settings.somaxconn)
+		backlog = (s32)sk->net->settings.somaxconn;
 	err = sk->ops->listen ? sk->ops->listen(sk, backlog) : -EOPNOTSUPP;
 	file_put(f);
 	return err;

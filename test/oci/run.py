@@ -282,6 +282,47 @@ class Oci(unittest.TestCase):
             self.bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", **change}
             self.refused(self.run_args("true"), words)
 
+    def test_sysctl(self):
+        self.bundle.config["linux"]["sysctl"] = {"kernel.msgmax": "777", "kernel.sem": "10 20 30 40", "kernel.domainname": "example.org",
+                                                 "fs.mqueue.msg_max": "7", "net.core.somaxconn": "55"}
+        self.assertEqual(self.sh("cd /proc/sys; cat kernel/msgmax kernel/sem kernel/domainname fs/mqueue/msg_max net/core/somaxconn"),
+                         "777\n10\t20\t30\t40\nexample.org\n7\n55\n")
+
+    def test_bad_sysctl(self):
+        for name, value, text in (("kernel.msgmax", "x", "invalid argument"), ("kernel.msgmax", "1 2", "invalid argument"), ("kernel.nosuch", "1", "not in a separate"),
+                                  ("kernel.hostname", "x", "hostname"), ("net.ipv4.nosuch", "1", "No such file")):
+            self.bundle.config["linux"]["sysctl"] = {name: value}
+            r = self.run_args("true")
+            self.assertNotEqual(r.returncode, 0, name)
+            self.assertIn(name, r.stderr)
+            self.assertIn(text, r.stderr)
+        self.bundle.config["linux"]["namespaces"] = [n for n in self.bundle.config["linux"]["namespaces"] if n["type"] != "ipc"]
+        self.bundle.config["linux"]["sysctl"] = {"kernel.msgmax": "777"}
+        self.assertIn("not allowed in the host's ipc namespace", self.run_args("true").stderr)
+
+    def test_devices(self):
+        self.bundle.config["linux"]["devices"] = [{"path": "/dev/nil", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640, "gid": 5},
+                                                  {"path": "/dev/sub/disk", "type": "b", "major": 7, "minor": 1}, {"path": "/dev/fifo", "type": "p"}]
+        out = self.sh("busybox stat -c '%f %t %T %u %g' /dev/nil /dev/sub/disk /dev/fifo; busybox head -c 2 /dev/nil | busybox od -An -tx1; cat /dev/sub/disk 2>&1; true")
+        self.assertEqual(out, "21a0 1 5 0 5\n61b6 7 1 0 0\n11b6 0 0 0 0\n 00 00\ncat: can't open '/dev/sub/disk': No such device or address\n")
+        for bad, text in (({"path": "/dev/x", "type": "z", "major": 1, "minor": 5}, "type"), ({"path": "dev/x", "type": "c", "major": 1, "minor": 5}, "absolute"),
+                          ({"path": "/dev/x", "type": "c"}, "major")):
+            self.bundle.config["linux"]["devices"] = [bad]
+            self.assertIn(text, self.run_args("true").stderr)
+
+    def test_dev_can_be_written(self):
+        self.assertEqual(self.sh("busybox mknod /dev/mine c 1 3 2>/dev/null || echo refused; echo x > /dev/file; busybox mkdir /dev/dir; cat /dev/file"), "refused\nx\n")
+
+    def test_oom_score_adj(self):
+        self.bundle.config["process"]["oomScoreAdj"] = 321
+        self.assertEqual(self.sh("cat /proc/self/oom_score_adj"), "321\n")
+        self.bundle.config["process"]["oomScoreAdj"] = 1001
+        self.assertIn("oomScoreAdj", self.run_args("true").stderr)
+
+    def test_mount_source(self):
+        self.bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "scratch", "options": ["size=1m"]})
+        self.assertIn("scratch on /tmp type tmpfs", self.sh("mount"))
+
     def test_root_is_written(self):
         self.sh("echo data > /new")
         with open(os.path.join(self.bundle.rootfs, "new")) as f:

@@ -183,8 +183,9 @@ s32 next_tgid(const struct pid_ns *ns, s32 from) { (void)ns; (void)from; return 
 struct pid *pid_find_in(const struct pid_ns *ns, s32 nr) { (void)ns; (void)nr; return NULL; }
 struct task *pid_task_get(struct pid *pid) { (void)pid; return NULL; }
 s32 pid_nr_slow(const struct pid *p) { (void)p; return 1; }
-static struct ns_common ipc_namespace;
-const struct ns_common *ipc_ns(void) { return &ipc_namespace; }
+static struct ipc_ns ipc_namespace = { .settings = { .shmmax = ~0ull, .shmall = ~0ull, .shmmni = 4096 } };
+struct ipc_ns *ipc_ns(void) { return &ipc_namespace; }
+struct kernel_settings settings = { .max_map_count = 65530 };
 bool ns_capable(const struct user_ns *u, int cap) { (void)u; (void)cap; return true; }
 long send_signal_process(struct process *p, int sig, siginfo_t_k *info) { (void)p; (void)sig; (void)info; return 0; }
 bool may_access_task(struct task *t, bool attach);

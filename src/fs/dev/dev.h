@@ -9,6 +9,8 @@ struct tty;
 struct hc_stdio;
 
 void dev_register(void);    /* device numbers and the devtmpfs file system */
+struct dentry;
+int dev_populate(struct dentry *root); /* a tmpfs gets what a container's /dev has */
 void devpts_register(void);
 /* Descriptors 0 to 2 of the current task, on the standard files that the host gives it; their handles are taken over. *tty is made when one
  * of them is a terminal and there is none yet. 0 or -errno. */

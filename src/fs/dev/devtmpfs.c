@@ -1,13 +1,32 @@
-/* devtmpfs: the fixed set of device nodes that a container sees, as the OCI runtime specification lists them. */
+/* devtmpfs: a tmpfs that has, to begin with, the device nodes of a container, as the OCI runtime specification lists them. */
 #include <linux/errno.h>
 #include <linux/magic.h>
 #include <linux/stat.h>
 
+#include "base/string.h"
 #include "fs/dev/dev.h"
 #include "fs/dev/tty.h"
-#include "sentry/vfs/vfs.h"
+#include "fs/memfs/memfs.h"
+#include "sentry/vfs/internal.h"
 
-static int devtmpfs_fill_super(struct super_block *sb, const char *source, const char *options, void *data)
+static int add(struct dentry *root, const char *name, u32 mode, u64 rdev, const char *target)
+{
+	struct inode *dir = root->inode;
+	struct dentry *d = d_alloc(root->sb, root, name, (u32)strlen(name));
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	err = S_ISLNK(mode) ? dir->iop->symlink(dir, d, target) :
+	      S_ISDIR(mode) ? dir->iop->mkdir(dir, d, mode) :
+			      dir->iop->mknod(dir, d, mode, rdev);
+	if (!err)
+		d_add(d);
+	dentry_put(d);
+	return err;
+}
+
+int dev_populate(struct dentry *root)
 {
 	static const struct {
 		const char *name;
@@ -24,18 +43,25 @@ static int devtmpfs_fill_super(struct super_block *sb, const char *source, const
 		{ "ptmx", "pts/ptmx" },		 { "fd", "/proc/self/fd" },	  { "stdin", "/proc/self/fd/0" },
 		{ "stdout", "/proc/self/fd/1" }, { "stderr", "/proc/self/fd/2" }, { "core", "/proc/kcore" },
 	};
-	int err = simple_fill_super(sb, TMPFS_MAGIC);
+	static const struct {
+		const char *name;
+		u32 mode;
+	} dirs[] = { { "pts", 0755 }, { "shm", 01777 }, { "mqueue", 01777 } };
+	int err = 0;
+	for (u32 i = 0; i < ARRAY_SIZE(nodes) && !err; i++)
+		err = add(root, nodes[i].name, S_IFCHR | nodes[i].mode, nodes[i].rdev, NULL);
+	for (u32 i = 0; i < ARRAY_SIZE(links) && !err; i++)
+		err = add(root, links[i].name, S_IFLNK, 0, links[i].target);
+	for (u32 i = 0; i < ARRAY_SIZE(dirs) && !err; i++)
+		err = add(root, dirs[i].name, S_IFDIR | dirs[i].mode, 0, NULL);
+	return err;
+}
 
-	if (err)
-		return err;
-	for (u32 i = 0; i < ARRAY_SIZE(nodes); i++)
-		simple_add_node(sb->root, nodes[i].name, S_IFCHR | nodes[i].mode, nodes[i].rdev);
-	for (u32 i = 0; i < ARRAY_SIZE(links); i++)
-		simple_add_symlink(sb->root, links[i].name, links[i].target);
-	simple_add_dir(sb->root, "pts", 0755);
-	simple_add_dir(sb->root, "shm", 01777);
-	simple_add_dir(sb->root, "mqueue", 01777);
-	return 0;
+static int devtmpfs_fill_super(struct super_block *sb, const char *source, const char *options, void *data)
+{
+	int err = tmpfs_fill_super(sb, source, options && *options ? options : "mode=755", NULL);
+
+	return err ? err : dev_populate(sb->root);
 }
 
 void dev_register(void)

@@ -59,7 +59,6 @@ void mem_evict(struct inode *i);
 void mem_charge(struct inode *i);
 
 /* super.c */
-int tmpfs_fill_super(struct super_block *sb, const char *source, const char *options, void *data);
 int overlay_fill_super(struct super_block *sb, const char *source, const char *options, void *data);
 
 /* dir.c */

@@ -14,6 +14,8 @@ struct memfs_data { /* for kern_mount_at("overlay", ...) */
 	u32 lower_tree; /* of the gofer */
 	bool has_lower;
 };
+struct super_block;
+int tmpfs_fill_super(struct super_block *sb, const char *source, const char *options, void *data);
 void tmpfs_register(void);
 void overlay_register(void);
 

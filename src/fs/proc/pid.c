@@ -81,7 +81,7 @@ static long entry_write(struct file *file, struct iov_iter *from, u64 *pos)
 static const struct file_ops entry_fops = {
 	.read = entry_read, .write = entry_write, .release = text_release, .llseek = generic_file_llseek,
 };
-static const struct inode_ops entry_iops = { .revalidate = revalidate };
+static const struct inode_ops entry_iops = { .revalidate = revalidate, .setattr = simple_setattr };
 
 static int add_entry(struct inode *dir, struct dentry *dentry, struct task *t, const struct proc_entry *e)
 {

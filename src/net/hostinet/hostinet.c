@@ -209,7 +209,7 @@ static int host_inet_bind(struct sock *sk, const struct sockaddr_k *addr, u32 le
 	struct hc_sock_name req = { .handle = to_host(sk)->handle, .op = HC_NAME_BIND };
 	u16 port = (u16)(addr->raw[2] << 8 | addr->raw[3]); /* in both families */
 
-	if (len >= 4 && port && port < boot_params->port_start && sk->protocol != 1 && sk->protocol != 58 && !net_capable(sk->net, CAP_NET_BIND_SERVICE))
+	if (len >= 4 && port && port < sk->net->settings.port_start && sk->protocol != 1 && sk->protocol != 58 && !net_capable(sk->net, CAP_NET_BIND_SERVICE))
 		return -EACCES;
 	set_addr(&req, addr, len);
 	return (int)hostcall(HC_SOCK_NAME, &req, sizeof(req));

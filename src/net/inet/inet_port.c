@@ -7,9 +7,6 @@
 #include "sentry/kernel/timer.h"
 
 #define PORT_BUCKETS 1024u
-#define PORT_FIRST 32768u /* net.ipv4.ip_local_port_range */
-#define PORT_LAST 60999u
-#define PORT_PRIVILEGED 1024u
 
 spinlock_t inet_lock = SPINLOCK_INIT;
 static struct hlist_head ports[2][PORT_BUCKETS]; /* TCP, UDP; inet_lock */
@@ -63,12 +60,13 @@ static void insert_locked(struct inet_sock *is, u16 port)
 
 static int pick_port_locked(struct inet_sock *is)
 {
-	u32 span = PORT_LAST - PORT_FIRST + 1;
+	const u64 *range = is->st.sk.net->settings.port_range;
+	u32 first = (u32)range[0], last = (u32)range[1], span = last >= first ? last - first + 1 : 0;
 
 	if (!next_port)
 		next_port = clock_mono_ns() >> 10;
 	for (u32 i = 0; i < span; i++) {
-		u16 port = PORT_FIRST + next_port++ % span;
+		u16 port = (u16)(first + next_port++ % span);
 		bool reuseaddr = is->st.sk.reuseaddr, taken;
 
 		is->st.sk.reuseaddr = false; /* an unnamed port is never shared */
@@ -124,7 +122,7 @@ int inet_bind(struct sock *sk, const struct sockaddr_k *addr, u32 len)
 		return err;
 	if (!addr_is_any(&a) && !addr_is_loopback(&a) && !addr_is_multicast(&a) && !addr_is_broadcast(&a))
 		return -EADDRNOTAVAIL;
-	if (port && port < PORT_PRIVILEGED && !net_capable(sk->net, CAP_NET_BIND_SERVICE))
+	if (port && port < sk->net->settings.port_start && !net_capable(sk->net, CAP_NET_BIND_SERVICE))
 		return -EACCES;
 	spin_lock(&inet_lock);
 	err = bind_locked(is, &a, port);

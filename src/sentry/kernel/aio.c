@@ -6,6 +6,7 @@
  * ring's magic, so libaio asks with system calls.
  */
 #include "sentry/kernel/aio.h"
+#include "sentry/kernel/settings.h"
 
 #include <linux/aio_abi.h>
 #include <linux/errno.h>
@@ -22,7 +23,7 @@
 #include "sentry/vfs/select.h"
 #include "sentry/vfs/vfs.h"
 
-#define AIO_MAX_NR 65536u
+static _Atomic u64 aio_nr; /* events asked for, of all contexts */
 #define UIO_FAST 8
 
 struct aio_ctx {
@@ -33,6 +34,7 @@ struct aio_ctx {
 	/* lock: */
 	struct io_event *ring;
 	u32 size, head, tail; /* free running */
+	u32 asked; /* of aio_nr */
 	bool dead;
 	struct waitq wait;
 };
@@ -45,8 +47,14 @@ static void ctx_put(struct aio_ctx *c)
 {
 	if (!refcount_dec_and_test(&c->ref))
 		return;
+	atomic_fetch_sub(&aio_nr, c->asked);
 	kfree(c->ring);
 	kfree(c);
+}
+
+u64 aio_events(void)
+{
+	return aio_nr;
 }
 
 static struct aio_ctx *ctx_find(u64 id, bool unlink)
@@ -119,11 +127,16 @@ SYSCALL2(io_setup, u32, n, u64, uctx)
 		return -EFAULT;
 	if (old || !n)
 		return -EINVAL;
-	if (n > AIO_MAX_NR)
+	if (atomic_fetch_add(&aio_nr, n) + n > settings.aio_max_nr) {
+		atomic_fetch_sub(&aio_nr, n);
 		return -EAGAIN;
+	}
 	c = ctx_new(n);
-	if (!c)
+	if (!c) {
+		atomic_fetch_sub(&aio_nr, n);
 		return -ENOMEM;
+	}
+	c->asked = n;
 	at = mm_mmap(current->mm, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0);
 	if (at < 0) {
 		ctx_put(c);

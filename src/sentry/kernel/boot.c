@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "hostcall.h"
 #include "sentry/kernel/boot.h"
+#include "sentry/kernel/settings.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/trace/trace.h"
@@ -39,6 +40,7 @@ static void start_userland(void *unused)
 
 	vfs_init();
 	net_init();
+	settings_init();
 	err = start_init();
 	if (err) {
 		struct hc_exit req = { .status = err == -ENOENT ? 127 : 126 };

@@ -2,6 +2,7 @@
  * The dying thread makes the others come to a halt in do_exit(), writes an ELF file with a note for each of them and a segment
  * for each mapping, and lets them go.
  */
+#include "sentry/kernel/settings.h"
 #include "sentry/kernel/coredump.h"
 
 #include <asm/signal.h>
@@ -219,10 +220,14 @@ static void write_core(struct core *c, struct mm *mm)
 /* core(5): a file of one's own that has one name. */
 static struct file *open_core(void)
 {
-	struct file *f = file_open(AT_FDCWD, "core", O_CREAT | O_RDWR | O_NOFOLLOW | O_LARGEFILE, 0600);
+	char name[24] = "core";
+	struct file *f;
 	const struct iattr empty = { .valid = ATTR_SIZE, .size = 0 };
 	struct inode *i;
 
+	if (settings.core_uses_pid)
+		ksnprintf(name, sizeof(name), "core.%d", current->proc->tgid->nr);
+	f = file_open(AT_FDCWD, name, O_CREAT | O_RDWR | O_NOFOLLOW | O_LARGEFILE, 0600);
 	if (IS_ERR(f))
 		return NULL;
 	i = f->inode;

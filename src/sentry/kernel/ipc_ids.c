@@ -13,9 +13,11 @@
 #define IPC_INDEX_MASK ((1u << IPC_INDEX_BITS) - 1)
 #define IPC_SEQ_MAX 0xffffu
 
-const struct ns_common *ipc_ns(void)
+struct ipc_ns init_ipc_ns;
+
+struct ipc_ns *ipc_ns(void)
 {
-	return current->ns->simple[NS_IPC];
+	return ipc_ns_of(current->ns->simple[NS_IPC]);
 }
 
 struct ipc_obj *ipc_at(struct ipc_ids *ids, u32 index)
@@ -79,14 +81,12 @@ s32 ipc_add(struct ipc_ids *ids, struct ipc_obj *o, s32 key, u32 mode)
 	o->gid = o->cgid = current->cred->egid;
 	o->id = (s32)((ids->seq & IPC_SEQ_MAX) << IPC_INDEX_BITS | i);
 	ids->slots[i] = o;
-	ids->used++;
 	return o->id;
 }
 
 void ipc_remove(struct ipc_ids *ids, struct ipc_obj *o)
 {
 	ids->slots[o->id & IPC_INDEX_MASK] = NULL;
-	ids->used--;
 	ids->seq++; /* the next object of this slot has another id */
 	o->deleted = true;
 }
@@ -108,14 +108,14 @@ int ipc_permits(const struct ipc_obj *o, u32 want)
 		granted >>= 6;
 	else if (in_group(c, o->gid) || in_group(c, o->cgid))
 		granted >>= 3;
-	return (want & ~granted & 7) && !ns_capable(ipc_ns()->owner, CAP_IPC_OWNER) ? -EACCES : 0;
+	return (want & ~granted & 7) && !ns_capable(ipc_ns()->c.owner, CAP_IPC_OWNER) ? -EACCES : 0;
 }
 
 int ipc_may_change(const struct ipc_obj *o)
 {
 	u32 me = current->cred->euid;
 
-	return me == o->uid || me == o->cuid || ns_capable(ipc_ns()->owner, CAP_SYS_ADMIN) ? 0 : -EPERM;
+	return me == o->uid || me == o->cuid || ns_capable(ipc_ns()->c.owner, CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
 s32 ipc_open(const struct ipc_obj *o, u32 flags)

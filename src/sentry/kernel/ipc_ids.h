@@ -9,20 +9,31 @@
 
 #include "base/lock.h"
 #include "base/types.h"
+#include "sentry/kernel/ns.h"
+#include "sentry/kernel/settings.h"
 
-struct ns_common;
+/* What an IPC namespace has besides its objects: its limits, and how much of them is used (under the lock of each kind). */
+struct ipc_ns {
+	struct ns_common c; /* first */
+	struct ipc_settings settings;
+	u32 nqueues, nsets, nsems, nsegments, nmqs;
+	u64 shm_pages;
+};
+extern struct ipc_ns init_ipc_ns;
+static inline struct ipc_ns *ipc_ns_of(struct ns_common *c) { return container_of(c, struct ipc_ns, c); }
+
 struct ipc_obj {
 	refcount_t ref; /* one for being listed, one each for sleepers */
-	const struct ns_common *ns; /* the IPC namespace that it is seen in; when that goes, it goes */
+	struct ipc_ns *ns; /* the IPC namespace that it is seen in; when that goes, it goes */
 	s32 key, id;
 	u32 uid, gid, cuid, cgid, mode;
 	bool deleted; /* lock */
 };
-#define IPC_SLOTS 32000u /* SEMMNI, MSGMNI */
+#define IPC_SLOTS 32768u /* of all namespaces: an id has 15 bits for them */
 struct ipc_ids {
 	spinlock_t lock;
 	struct ipc_obj **slots; /* grown on demand */
-	u32 nslots, used, seq;
+	u32 nslots, seq;
 };
 
 /* lock held for all of these; those that find see the current namespace only */
@@ -41,11 +52,11 @@ s32 ipc_open(const struct ipc_obj *o, u32 flags);
 void ipc_fill_perm(const struct ipc_obj *o, struct ipc64_perm *p);
 void ipc_set_perm(struct ipc_obj *o, const struct ipc64_perm *p);
 s64 ipc_now(void);
-const struct ns_common *ipc_ns(void); /* of the current task */
+struct ipc_ns *ipc_ns(void); /* of the current task */
 /* An IPC namespace is gone, and with it what is left in it. */
-void sem_ns_free(const struct ns_common *n);
-void msg_ns_free(const struct ns_common *n);
-void mq_ns_free(const struct ns_common *n);
-void shm_ns_free(const struct ns_common *n);
+void sem_ns_free(const struct ipc_ns *n);
+void msg_ns_free(const struct ipc_ns *n);
+void mq_ns_free(const struct ipc_ns *n);
+void shm_ns_free(const struct ipc_ns *n);
 
 #endif

@@ -17,8 +17,6 @@
 #include "sentry/mm/mm.h"
 #include "sentry/vfs/vfs.h"
 
-#define MQ_DEF_MSGS 10
-#define MQ_DEF_SIZE 8192
 #define MQ_HARD_MSGS 65536
 #define MQ_HARD_SIZE (16 << 20)
 
@@ -96,7 +94,7 @@ struct mqueue *mq_nth(u64 n)
 	return found;
 }
 
-void mq_ns_free(const struct ns_common *n)
+void mq_ns_free(const struct ipc_ns *n)
 {
 	struct mqueue *q, *tmp;
 	LIST_HEAD(gone);
@@ -117,10 +115,11 @@ void mq_ns_free(const struct ns_common *n)
 static int check_attr(s64 msgs, s64 size)
 {
 	bool big = capable(CAP_SYS_RESOURCE);
+	const struct ipc_settings *set = &ipc_ns()->settings;
 
 	if (msgs <= 0 || size <= 0)
 		return -EINVAL;
-	if (msgs > (big ? MQ_HARD_MSGS : MQ_DEF_MSGS) || size > (big ? MQ_HARD_SIZE : MQ_DEF_SIZE))
+	if ((u64)msgs > (big ? MQ_HARD_MSGS : set->mq_msg_max) || (u64)size > (big ? MQ_HARD_SIZE : set->mq_msgsize_max))
 		return -EINVAL;
 	return 0;
 }
@@ -145,14 +144,17 @@ struct mqueue *mq_create(const char *name, u32 len, u32 mode, const s64 *attr)
 	memcpy(q->name, name, len);
 	q->inode->uid = current->cred->fsuid;
 	q->inode->gid = current->cred->fsgid;
-	q->max_msgs = attr ? attr[1] : MQ_DEF_MSGS;
-	q->msg_size = attr ? attr[2] : MQ_DEF_SIZE;
+	q->max_msgs = attr ? (u64)attr[1] : MIN(q->ns->settings.mq_msg_default, q->ns->settings.mq_msg_max);
+	q->msg_size = attr ? (u64)attr[2] : MIN(q->ns->settings.mq_msgsize_default, q->ns->settings.mq_msgsize_max);
 	list_init(&q->msgs);
 	waitq_init(&q->wait);
 	spin_lock(&mq_lock);
 	if (find_locked(name, len)) {
 		err = -EEXIST;
+	} else if (q->ns->nmqs >= q->ns->settings.mq_queues_max && !capable(CAP_SYS_RESOURCE)) {
+		err = -ENOSPC;
 	} else {
+		q->ns->nmqs++;
 		list_add_tail(&q->node, &queues);
 		q->linked = true;
 	}
@@ -170,8 +172,10 @@ int mq_remove(struct mqueue *q)
 
 	spin_lock(&mq_lock);
 	was = q->linked;
-	if (was)
+	if (was) {
 		list_del(&q->node);
+		q->ns->nmqs--;
+	}
 	q->linked = false;
 	spin_unlock(&mq_lock);
 	if (was)

@@ -32,7 +32,7 @@ struct mqueue {
 	refcount_t ref; /* the name, each open file, each inode of the file system */
 	struct list_head node; /* mq_lock */
 	bool linked;	       /* mq_lock */
-	const struct ns_common *ns; /* IPC namespace; a comparison only */
+	struct ipc_ns *ns; /* IPC namespace; a comparison only */
 	struct inode *inode;   /* owner, mode, times */
 	u32 max_msgs, msg_size;
 	spinlock_t lock;

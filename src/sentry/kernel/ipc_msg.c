@@ -10,8 +10,6 @@
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 
-#define MSG_MAX_BYTES 8192u   /* kernel.msgmax */
-#define QUEUE_BYTES 16384u    /* kernel.msgmnb */
 
 struct sysv_msg {
 	struct list_head node;
@@ -59,11 +57,12 @@ static void queue_destroy(struct msg_queue *q)
 		kfree(m);
 	}
 	ipc_remove(&msg_ids, &q->obj);
+	q->obj.ns->nqueues--;
 	queue_changed(q);
 	queue_put(q);
 }
 
-void msg_ns_free(const struct ns_common *n)
+void msg_ns_free(const struct ipc_ns *n)
 {
 	spin_lock(&msg_ids.lock);
 	for (u32 i = 0; i < msg_ids.nslots; i++)
@@ -101,7 +100,7 @@ SYSCALL2(msgget, s32, key, u32, flags)
 			return -ENOMEM;
 		list_init(&fresh->msgs);
 		waitq_init(&fresh->wait);
-		fresh->max_bytes = QUEUE_BYTES;
+		fresh->max_bytes = ipc_ns()->settings.msgmnb;
 		fresh->ctime = ipc_now();
 	}
 	spin_lock(&msg_ids.lock);
@@ -110,10 +109,14 @@ SYSCALL2(msgget, s32, key, u32, flags)
 		ret = ipc_open(&q->obj, flags);
 	} else if (!fresh) {
 		ret = -ENOENT;
+	} else if (ipc_ns()->nqueues >= ipc_ns()->settings.msgmni) {
+		ret = -ENOSPC;
 	} else {
 		ret = ipc_add(&msg_ids, &fresh->obj, key, flags);
-		if (ret >= 0)
+		if (ret >= 0) {
+			ipc_ns()->nqueues++;
 			fresh = NULL;
+		}
 	}
 	spin_unlock(&msg_ids.lock);
 	kfree(fresh);
@@ -164,7 +167,7 @@ SYSCALL4(msgsnd, s32, id, u64, umsg, u64, len, u32, flags)
 
 	if (get_user(type, umsg))
 		return -EFAULT;
-	if (len > MSG_MAX_BYTES || id < 0 || type < 1)
+	if (len > ipc_ns()->settings.msgmax || id < 0 || type < 1)
 		return -EINVAL;
 	m = kmalloc(sizeof(*m) + len);
 	if (!m)
@@ -292,15 +295,16 @@ static void fill_ds(const struct msg_queue *q, struct msqid64_ds *ds)
 
 static long ctl_info(s32 cmd, u64 arg)
 {
-	struct msginfo i = { .msgpool = IPC_SLOTS * QUEUE_BYTES / 1024, .msgmap = QUEUE_BYTES, .msgmax = MSG_MAX_BYTES,
-			     .msgmnb = QUEUE_BYTES, .msgmni = IPC_SLOTS, .msgssz = 16, .msgtql = QUEUE_BYTES,
+	const struct ipc_settings *set = &ipc_ns()->settings;
+	struct msginfo i = { .msgpool = (int)(set->msgmni * set->msgmnb / 1024), .msgmap = (int)set->msgmnb, .msgmax = (int)set->msgmax,
+			     .msgmnb = (int)set->msgmnb, .msgmni = (int)set->msgmni, .msgssz = 16, .msgtql = (int)set->msgmnb,
 			     .msgseg = 0xffff };
 	s32 highest;
 
 	spin_lock(&msg_ids.lock);
 	highest = ipc_highest(&msg_ids);
 	if (cmd == MSG_INFO) {
-		i.msgpool = msg_ids.used;
+		i.msgpool = (int)ipc_ns()->nqueues;
 		i.msgmap = i.msgtql = 0;
 		for (u32 k = 0; k < msg_ids.nslots; k++) {
 			struct msg_queue *q = (struct msg_queue *)ipc_at(&msg_ids, k);
@@ -343,7 +347,7 @@ static long ctl_owner(s32 id, s32 cmd, u64 arg)
 	q = find_queue(id);
 	if (q)
 		ret = ipc_may_change(&q->obj);
-	if (!ret && cmd == IPC_SET && ds.msg_qbytes > QUEUE_BYTES && !capable(CAP_SYS_RESOURCE))
+	if (!ret && cmd == IPC_SET && ds.msg_qbytes > ipc_ns()->settings.msgmnb && !capable(CAP_SYS_RESOURCE))
 		ret = -EPERM;
 	if (!ret && cmd == IPC_RMID) {
 		queue_destroy(q);

@@ -16,8 +16,6 @@
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/select.h"
 
-#define SEM_MAX_PER_SET 32000u
-#define SEM_MAX_OPS 500u
 #define SEM_MAX_VALUE 32767
 #define SEM_STACK_OPS 16u
 #define SEM_WAITING 1
@@ -162,10 +160,12 @@ static void set_destroy(struct sem_set *s)
 	while (!list_empty(&s->pending))
 		finish_waiter(list_first(&s->pending, struct sem_waiter, node), -EIDRM);
 	ipc_remove(&sem_ids, &s->obj);
+	s->obj.ns->nsets--;
+	s->obj.ns->nsems -= s->n;
 	set_put(s);
 }
 
-void sem_ns_free(const struct ns_common *n)
+void sem_ns_free(const struct ipc_ns *n)
 {
 	spin_lock(&sem_ids.lock);
 	for (u32 i = 0; i < sem_ids.nslots; i++)
@@ -343,7 +343,7 @@ static long do_semop(s32 id, u64 uops, u32 n, u64 deadline)
 
 	if (n < 1 || id < 0)
 		return -EINVAL;
-	if (n > SEM_MAX_OPS)
+	if (n > ipc_ns()->settings.sem[SEM_OPS])
 		return -E2BIG;
 	if (n > SEM_STACK_OPS) {
 		ops = kmalloc(n * sizeof(*ops));
@@ -379,10 +379,11 @@ SYSCALL4(semtimedop, s32, id, u64, uops, u32, n, u64, uts)
 
 SYSCALL3(semget, s32, key, s32, n, u32, flags)
 {
+	struct ipc_ns *ns = ipc_ns();
 	struct sem_set *s, *fresh = NULL;
 	long ret;
 
-	if (n < 0 || (u32)n > SEM_MAX_PER_SET)
+	if (n < 0 || (u32)n > ipc_ns()->settings.sem[SEM_PER_SET])
 		return -EINVAL;
 	if (key == IPC_PRIVATE || flags & IPC_CREAT) {
 		fresh = kzalloc(sizeof(*fresh) + n * sizeof(fresh->sem[0]));
@@ -403,10 +404,15 @@ SYSCALL3(semget, s32, key, s32, n, u32, flags)
 		ret = -ENOENT;
 	} else if (!n) {
 		ret = -EINVAL;
+	} else if (ns->nsets >= ns->settings.sem[SEM_SETS] || ns->nsems + (u32)n > ns->settings.sem[SEM_ALL]) {
+		ret = -ENOSPC;
 	} else {
 		ret = ipc_add(&sem_ids, &fresh->obj, key, flags);
-		if (ret >= 0)
+		if (ret >= 0) {
+			ns->nsets++;
+			ns->nsems += (u32)n;
 			fresh = NULL;
+		}
 	}
 	spin_unlock(&sem_ids.lock);
 	kfree(fresh);
@@ -426,19 +432,17 @@ static void fill_ds(const struct sem_set *s, struct semid64_ds *ds)
 
 static long ctl_info(s32 cmd, u64 arg)
 {
-	struct seminfo i = { .semmap = 1024000000, .semmni = IPC_SLOTS, .semmns = 1024000000, .semmnu = 1024000000,
-			     .semmsl = SEM_MAX_PER_SET, .semopm = SEM_MAX_OPS, .semume = SEM_MAX_OPS, .semusz = 20,
+	const u64 *sem = ipc_ns()->settings.sem;
+	struct seminfo i = { .semmap = 1024000000, .semmni = (int)sem[SEM_SETS], .semmns = (int)sem[SEM_ALL], .semmnu = 1024000000,
+			     .semmsl = (int)sem[SEM_PER_SET], .semopm = (int)sem[SEM_OPS], .semume = 500, .semusz = 20,
 			     .semvmx = SEM_MAX_VALUE, .semaem = SEM_MAX_VALUE };
 	s32 highest;
 
 	spin_lock(&sem_ids.lock);
 	highest = ipc_highest(&sem_ids);
 	if (cmd == SEM_INFO) {
-		i.semusz = sem_ids.used;
-		i.semaem = 0;
-		for (u32 k = 0; k < sem_ids.nslots; k++)
-			if (ipc_at(&sem_ids, k))
-				i.semaem += ((struct sem_set *)ipc_at(&sem_ids, k))->n;
+		i.semusz = (int)ipc_ns()->nsets;
+		i.semaem = (int)ipc_ns()->nsems;
 	}
 	spin_unlock(&sem_ids.lock);
 	return copy_to_user(arg, &i, sizeof(i)) ? -EFAULT : highest;

@@ -20,7 +20,7 @@
 
 struct nsproxy init_nsproxy;
 static struct uts_ns init_uts;
-static struct ns_common init_simple[NS_KINDS]; /* but for the network, which has more to it */
+static struct ns_common init_simple[NS_KINDS]; /* but for the network and IPC, which have more to them */
 static _Atomic u64 next_ino = 4026531834; /* as Linux numbers its first ones */
 
 /* ---- what all kinds have in common ---- */
@@ -37,11 +37,13 @@ static void simple_free(struct ns_common *n)
 
 static void ipc_free(struct ns_common *n)
 {
-	sem_ns_free(n);
-	msg_ns_free(n);
-	mq_ns_free(n);
-	shm_ns_free(n);
-	kfree(n);
+	struct ipc_ns *ipc = ipc_ns_of(n);
+
+	sem_ns_free(ipc);
+	msg_ns_free(ipc);
+	mq_ns_free(ipc);
+	shm_ns_free(ipc);
+	kfree(ipc);
 }
 
 static const struct {
@@ -88,11 +90,13 @@ void nsproxy_init(void)
 	ns_init(&init_mount_ns.c, NS_MNT, &init_user_ns);
 	for (u32 i = 0; i < NS_KINDS; i++)
 		if (SIMPLE_KINDS >> i & 1) {
-			init_nsproxy.simple[i] = i == NS_NET ? &init_net_ns.c : &init_simple[i];
+			init_nsproxy.simple[i] = i == NS_NET ? &init_net_ns.c : i == NS_IPC ? &init_ipc_ns.c : &init_simple[i];
 			ns_init(init_nsproxy.simple[i], i, &init_user_ns);
 		}
 	kstrlcpy(init_uts.nodename, boot_params->hostname_off && *name ? name : "sandbox", UTS_LEN);
 	kstrlcpy(init_uts.domainname, pa_to_va(boot_params->domainname_off), UTS_LEN);
+	init_ipc_ns.settings = ipc_settings_default;
+	init_net_ns.settings = net_settings_default;
 	refcount_set(&init_nsproxy.ref, 1);
 	init_nsproxy.uts = &init_uts;
 	init_nsproxy.mnt = &init_mount_ns;
@@ -157,6 +161,14 @@ static long renew_simple(struct nsproxy *ns, u32 kind, struct user_ns *owner)
 		struct net_ns *net = net_ns_create(owner);
 
 		n = net ? &net->c : NULL;
+	} else if (kind == NS_IPC) {
+		struct ipc_ns *ipc = kzalloc(sizeof(*ipc));
+
+		n = ipc ? &ipc->c : NULL;
+		if (ipc) {
+			ns_init(n, kind, owner);
+			ipc->settings = ipc_settings_default;
+		}
 	} else {
 		n = kzalloc(sizeof(*n));
 		if (n)
@@ -557,6 +569,22 @@ SYSCALL1(uname, u64, ubuf)
 	spin_unlock(&u->lock);
 	return copy_to_user(ubuf, &n, sizeof(n));
 }
+
+static int set_from_text(size_t offset, const char *text)
+{
+	struct uts_ns *u = current->ns->uts;
+	char name[UTS_LEN] = { 0 };
+
+	for (u32 i = 0; i < UTS_LEN - 1 && text[i] && text[i] != '\n'; i++)
+		name[i] = text[i];
+	spin_lock(&u->lock);
+	memcpy((char *)u + offset, name, UTS_LEN);
+	spin_unlock(&u->lock);
+	return 0;
+}
+
+int uts_set_hostname(const char *text) { return set_from_text(offsetof(struct uts_ns, nodename), text); }
+int uts_set_domainname(const char *text) { return set_from_text(offsetof(struct uts_ns, domainname), text); }
 
 static long set_uts_name(size_t offset, u64 uname, s32 len)
 {

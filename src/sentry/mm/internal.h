@@ -2,9 +2,10 @@
 #ifndef SENTRY_MM_INTERNAL_H
 #define SENTRY_MM_INTERNAL_H
 
+#include "sentry/kernel/settings.h"
 #include "sentry/mm/mm.h"
 
-#define MAX_MAP_COUNT 65530u
+#define MAX_MAP_COUNT settings.max_map_count
 #define STACK_GUARD_GAP (256 * PAGE_SIZE)
 
 /* ---- vma.c; mm->lock held for writing ---- */

@@ -31,7 +31,7 @@ u64 mm_mmap_top(struct mm *mm)
 /* A single mapping larger than all memory is refused, as vm.overcommit_memory=0 does (proc(5)). */
 bool overcommit_ok(u64 pages)
 {
-	return pages <= frames_total();
+	return pages <= frames_total() || settings.overcommit_memory == 1;
 }
 
 bool may_expand_vm(struct mm *mm, u32 flags, u64 pages)

@@ -18,7 +18,6 @@
 #include "sentry/vfs/vfs.h"
 
 #define SHM_IDS 4096u
-#define SHM_ALL_MAX (~0ull - (1ull << 24))
 #define IPC_MODE_MASK 0777u
 #define SHM_STATE_DEST 01000u
 #define SHM_STATE_LOCKED 02000u
@@ -33,14 +32,14 @@ struct shm_segment {
 	s64 atime, dtime, ctime;
 	s32 cpid, lpid;
 	u64 nattch;
-	const struct ns_common *ns; /* IPC namespace */
+	struct ipc_ns *ns; /* that it is seen in; NULL: gone, attachments are left */
 };
 
 /* Guards everything here but the pages. Taken inside mm->lock, so user memory is not touched while it is held. */
 static struct mutex shm_lock;
 static bool shm_ready;
 static struct shm_segment *segments[SHM_IDS];
-static u32 next_seq, nsegments;
+static u32 next_seq;
 
 static void lock_shm(void)
 {
@@ -80,7 +79,7 @@ static bool shm_permits(const struct shm_segment *s, u32 want /* 4 read, 2 write
 		bits >>= 6;
 	else if (in_group(c, s->gid) || in_group(c, s->cgid))
 		bits >>= 3;
-	return !(want & ~bits & 7) || ns_capable(ipc_ns()->owner, CAP_IPC_OWNER);
+	return !(want & ~bits & 7) || ns_capable(ipc_ns()->c.owner, CAP_IPC_OWNER);
 }
 
 /* A reference went; the last one frees the memory. shm_lock held; the file is returned for file_put() without it. */
@@ -97,20 +96,25 @@ static struct file *segment_put(struct shm_segment *s)
 static struct file *segment_remove(struct shm_segment *s)
 {
 	segments[(u32)s->id % SHM_IDS] = NULL;
-	nsegments--;
+	if (s->ns) {
+		s->ns->nsegments--;
+		s->ns->shm_pages -= PAGE_ALIGN_UP(s->size) >> PAGE_SHIFT;
+	}
 	return segment_put(s);
 }
 
-void shm_ns_free(const struct ns_common *n)
+void shm_ns_free(const struct ipc_ns *n)
 {
 	struct file *file;
 
 	for (u32 i = 0; i < SHM_IDS; i++) {
 		lock_shm();
 		file = NULL;
-		if (segments[i] && segments[i]->ns == n && !segments[i]->removed) {
+		if (segments[i] && segments[i]->ns == n) {
+			segments[i]->ns = NULL;
 			segments[i]->removed = true;
-			file = segment_remove(segments[i]);
+			if (!segments[i]->nattch) /* else with the last detach */
+				file = segment_remove(segments[i]);
 		}
 		mutex_unlock(&shm_lock);
 		if (file)
@@ -125,10 +129,14 @@ static long segment_new(s32 key, u64 size, u32 flags)
 	const struct cred *c = current->cred;
 	struct shm_segment *s;
 	char name[32];
+	struct ipc_ns *ns = ipc_ns();
+	u64 pages = PAGE_ALIGN_UP(size) >> PAGE_SHIFT;
 	u32 slot = 0;
 
-	if (size < 1 || size > SHM_ALL_MAX)
+	if (size < 1 || size > ns->settings.shmmax || PAGE_ALIGN_UP(size) < size)
 		return -EINVAL;
+	if (ns->shm_pages + pages > ns->settings.shmall || ns->nsegments >= ns->settings.shmmni)
+		return -ENOSPC;
 	while (slot < SHM_IDS && segments[slot])
 		slot++;
 	if (slot == SHM_IDS)
@@ -149,7 +157,7 @@ static long segment_new(s32 key, u64 size, u32 flags)
 		return err;
 	}
 	refcount_set(&s->ref, 1);
-	s->ns = ipc_ns();
+	s->ns = ns;
 	s->id = (s32)(slot + (next_seq++ % 32768) * SHM_IDS);
 	s->key = key;
 	s->mode = flags & IPC_MODE_MASK;
@@ -160,7 +168,8 @@ static long segment_new(s32 key, u64 size, u32 flags)
 	s->cpid = current->proc->tgid->nr;
 	s->file->inode->ino = (u64)s->id;
 	segments[slot] = s;
-	nsegments++;
+	ns->nsegments++;
+	ns->shm_pages += pages;
 	return s->id;
 }
 
@@ -221,7 +230,7 @@ static void shm_close(struct vma *vma)
 	lock_shm();
 	s->dtime = now_s();
 	s->lpid = current->proc->tgid->nr;
-	if (!--s->nattch && s->removed)
+	if (!--s->nattch && (s->removed || s->ns->settings.shm_rmid_forced))
 		file = segment_remove(s);
 	last = segment_put(s);
 	mutex_unlock(&shm_lock);
@@ -396,8 +405,10 @@ struct ctl_out {
 
 static long ctl_info(struct ctl_out *out)
 {
-	out->info = (struct shminfo64){ .shmmax = SHM_ALL_MAX, .shmmin = 1, .shmmni = SHM_IDS, .shmseg = SHM_IDS,
-					.shmall = SHM_ALL_MAX };
+	const struct ipc_settings *set = &ipc_ns()->settings;
+
+	out->info = (struct shminfo64){ .shmmax = set->shmmax, .shmmin = 1, .shmmni = set->shmmni, .shmseg = set->shmmni,
+					.shmall = set->shmall };
 	out->len = sizeof(out->info);
 	return highest_slot();
 }
@@ -406,7 +417,7 @@ static long ctl_usage(struct ctl_out *out)
 {
 	struct shm_info *u = &out->usage;
 
-	*u = (struct shm_info){ .used_ids = (int)nsegments };
+	*u = (struct shm_info){ .used_ids = (int)ipc_ns()->nsegments };
 	for (u32 i = 0; i < SHM_IDS; i++) {
 		if (!at_slot(i))
 			continue;
@@ -437,7 +448,7 @@ static long ctl_owner(s32 id, s32 cmd, const struct shmid64_ds *ds, struct file 
 
 	if (!s)
 		return -EINVAL;
-	if (euid != s->uid && euid != s->cuid && !ns_capable(ipc_ns()->owner, CAP_SYS_ADMIN))
+	if (euid != s->uid && euid != s->cuid && !ns_capable(ipc_ns()->c.owner, CAP_SYS_ADMIN))
 		return -EPERM;
 	if (cmd == IPC_SET) {
 		s->uid = ds->shm_perm.uid;

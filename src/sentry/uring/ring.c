@@ -1,7 +1,9 @@
 /* The ring itself: io_uring_setup(2), the pages both sides see, and the completion queue. */
+#include <linux/capability.h>
 #include <linux/eventpoll.h>
 #include <linux/fcntl.h>
 
+#include "sentry/kernel/settings.h"
 #include "sentry/kernel/eventfd.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/uring/uring.h"
@@ -378,6 +380,8 @@ SYSCALL2(io_uring_setup, u32, entries, u64, uparams)
 	struct file *f;
 	long err, fd;
 
+	if (settings.io_uring_disabled == 2 || (settings.io_uring_disabled && !capable(CAP_SYS_ADMIN)))
+		return -EPERM;
 	if (copy_from_user(&p, uparams, sizeof(p)))
 		return -EFAULT;
 	for (u32 i = 0; i < ARRAY_SIZE(p.resv); i++)

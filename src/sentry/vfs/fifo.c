@@ -4,6 +4,7 @@
 #include <linux/fcntl.h>
 
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/settings.h"
 #include "sentry/vfs/pipe.h"
 #include "sentry/vfs/pipe_internal.h"
 
@@ -147,7 +148,7 @@ static long pipe_resize(struct pipe *p, u64 bytes)
 	if (bytes > 1u << 31)
 		return -EINVAL;
 	slots = round_up_pow2(DIV_ROUND_UP(bytes, PAGE_SIZE));
-	if (slots > p->size && slots * PAGE_SIZE > pipe_max_size && !capable(CAP_SYS_RESOURCE))
+	if (slots > p->size && slots * PAGE_SIZE > settings.pipe_max_size && !capable(CAP_SYS_RESOURCE))
 		return -EPERM;
 	bufs = kzalloc(slots * sizeof(*bufs));
 	if (!bufs)

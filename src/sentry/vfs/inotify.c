@@ -9,14 +9,12 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "sentry/kernel/settings.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
 #include "sentry/vfs/transfer.h"
 
-#define MAX_QUEUED 16384u
-#define MAX_WATCHES 1048576u
-#define MAX_INSTANCES 1024u
 
 struct group {
 	struct list_head watches; /* watch_lock */
@@ -78,8 +76,8 @@ static void enqueue(struct group *g, struct event *e)
 		kfree(e);
 		return;
 	}
-	if (g->nevents >= MAX_QUEUED) {
-		if (g->nevents > MAX_QUEUED) {
+	if (g->nevents >= settings.inotify_events) {
+		if (g->nevents > settings.inotify_events) {
 			spin_unlock(&g->lock);
 			kfree(e);
 			return;
@@ -389,7 +387,7 @@ static long do_init(u32 flags)
 
 	if (flags & ~(u32)(IN_CLOEXEC | IN_NONBLOCK))
 		return -EINVAL;
-	if (ninstances >= MAX_INSTANCES)
+	if (ninstances >= settings.inotify_instances)
 		return -EMFILE;
 	entry = kzalloc(sizeof(*entry));
 	if (!entry)
@@ -449,7 +447,7 @@ static s32 put_watch(struct group *g, struct inode *i, u32 mask, struct watch *f
 				w->mask = (mask & IN_MASK_ADD ? w->mask : 0) | (mask & ~(u32)IN_MASK_ADD);
 			goto out;
 		}
-	if (g->nwatches >= MAX_WATCHES) {
+	if (g->nwatches >= settings.inotify_watches) {
 		wd = -ENOSPC;
 		goto out;
 	}

@@ -3,6 +3,7 @@
  * /proc/sys/fs/lease-break-time to give it up.
  */
 #include "sentry/vfs/lease.h"
+#include "sentry/kernel/settings.h"
 
 #include <asm-generic/siginfo.h>
 #include <linux/capability.h>
@@ -89,7 +90,7 @@ long fcntl_setlease(struct file *f, s32 fd, s32 type)
 
 	if (current->cred->fsuid != f->inode->uid && !owner_capable(f->inode->uid, f->inode->gid, CAP_LEASE))
 		return -EACCES;
-	if (!S_ISREG(f->inode->mode) || (type != F_RDLCK && type != F_WRLCK && type != F_UNLCK))
+	if (!settings.leases_enable || !S_ISREG(f->inode->mode) || (type != F_RDLCK && type != F_WRLCK && type != F_UNLCK))
 		return -EINVAL;
 	if (type != F_UNLCK) {
 		err = set_lease(f, fd, type);
@@ -176,7 +177,7 @@ static struct file *next_holder(const struct inode *i, bool write, s32 *fd)
 		if (!conflicts(l, i, write) || l->target == target || l->target == F_UNLCK || !refcount_inc_not_zero(&l->file->ref))
 			continue;
 		if (!l->deadline)
-			l->deadline = clock_mono_ns() + LEASE_BREAK_SECONDS * NSEC_PER_SEC;
+			l->deadline = clock_mono_ns() + settings.lease_break_time * NSEC_PER_SEC;
 		l->target = target;
 		*fd = l->fd;
 		f = l->file;

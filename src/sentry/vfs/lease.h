@@ -4,8 +4,6 @@
 
 #include "sentry/vfs/vfs.h"
 
-#define LEASE_BREAK_SECONDS 45ul
-
 long fcntl_setlease(struct file *f, s32 fd, s32 type);
 s32 fcntl_getlease(const struct file *f);
 void lease_release(struct file *f); /* the open file goes away */

@@ -15,7 +15,6 @@
 #include "sentry/vfs/pipe_internal.h"
 #include "sentry/vfs/transfer.h"
 
-u32 pipe_max_size = PIPE_MAX_SIZE_DEFAULT;
 
 struct pipe *pipe_alloc(void)
 {

@@ -38,7 +38,6 @@ struct pipe {
 };
 
 extern const struct file_ops pipe_fops;
-extern u32 pipe_max_size; /* /proc/sys/fs/pipe-max-size */
 
 /* file_ops.open of every FIFO inode: blocks for the other side as fifo(7) says, and sets file->fop. */
 int fifo_open(struct inode *inode, struct file *file);

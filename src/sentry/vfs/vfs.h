@@ -367,6 +367,7 @@ static inline void poll_wait(struct file *file, struct waitq *q, struct poll_tab
 }
 
 /* ---- simple in-memory directories for pseudo file systems (libfs.c) ---- */
+int simple_setattr(struct inode *i, const struct iattr *a);
 struct dentry *simple_add_dir(struct dentry *parent, const char *name, u32 mode);
 struct dentry *simple_add_file(struct dentry *parent, const char *name, u32 mode, const struct file_ops *fop, void *priv);
 struct dentry *simple_add_symlink(struct dentry *parent, const char *name, const char *target);

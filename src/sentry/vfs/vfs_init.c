@@ -134,20 +134,57 @@ static void mount_boot_entry(const struct boot_mount *bm)
 {
 	static const char *const types[] = {
 		[BOOT_MOUNT_GOFER] = "gofer", [BOOT_MOUNT_TMPFS] = "tmpfs", [BOOT_MOUNT_PROC] = "proc", [BOOT_MOUNT_SYSFS] = "sysfs",
-		[BOOT_MOUNT_DEV] = "devtmpfs", [BOOT_MOUNT_DEVPTS] = "devpts", [BOOT_MOUNT_MQUEUE] = "mqueue", [BOOT_MOUNT_CGROUP] = "cgroup2",
+		[BOOT_MOUNT_DEV] = "tmpfs", [BOOT_MOUNT_DEVPTS] = "devpts", [BOOT_MOUNT_MQUEUE] = "mqueue", [BOOT_MOUNT_CGROUP] = "cgroup2",
 	};
 	struct memfs_data overlay = { .lower_tree = bm->gofer_tree, .has_lower = true };
 	const char *target = boot_text(bm->target_off), *type = bm->overlay ? "overlay" : types[bm->kind];
 	void *data = bm->kind != BOOT_MOUNT_GOFER ? NULL : bm->overlay ? (void *)&overlay : (void *)&bm->gofer_tree;
+	const char *source = boot_text(bm->source_off);
 	int err;
 
 	if (init_root.mnt && bm->is_file)
 		make_file(target);
 	else if (init_root.mnt)
 		make_directories(target);
-	err = kern_mount_at(type, type, target, bm->flags, boot_text(bm->options_off), data);
+	err = kern_mount_at(type, *source ? source : type, target, bm->flags, boot_text(bm->options_off), data);
+	if (!err && bm->kind == BOOT_MOUNT_DEV) {
+		struct path at;
+
+		err = path_lookup(AT_FDCWD, target, LOOKUP_FOLLOW, &at);
+		if (!err) {
+			err = dev_populate(at.dentry);
+			path_put(&at);
+		}
+	}
 	if (err)
 		klog(LOG_ERR, "cannot mount %s at %s: error %d", type, target, -err);
+}
+
+/* config-linux.md, "Devices". What is there already stays. */
+static void make_device(const struct boot_device *bd)
+{
+	const struct iattr a = { .valid = ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_FORCE, .mode = bd->mode, .uid = bd->uid, .gid = bd->gid };
+	const char *name = boot_text(bd->path_off);
+	u32 parent = (u32)strlen(name);
+	char *dir = kstrdup(name);
+	struct path made;
+	int err;
+
+	while (parent && name[parent] != '/')
+		parent--;
+	if (dir && parent) {
+		dir[parent] = 0;
+		make_directories(dir);
+	}
+	kfree(dir);
+	err = kern_mknod(name, bd->mode, MKDEV(bd->major, bd->minor), &made);
+	if (err) {
+		if (err != -EADDRINUSE)
+			klog(LOG_ERR, "cannot make the device %s: error %d", name, -err);
+		return;
+	}
+	notify_change(made.dentry, &a);
+	path_put(&made);
 }
 
 /* What the start is known to look for, asked for in one go: the mount points, the working directory, the program. */
@@ -171,7 +208,9 @@ out:
 
 void vfs_init(void)
 {
+	const struct boot_device *bd = (const struct boot_device *)boot_text(boot_params->devices_off);
 	const struct boot_mount *bm;
+	u32 made = 0;
 
 	supers_init();
 	dcache_init();
@@ -188,12 +227,17 @@ void vfs_init(void)
 	anon_init();
 	bm = (const struct boot_mount *)((const char *)boot_params + boot_params->mounts_off);
 	for (u32 i = 0; i < boot_params->nmounts; i++) {
-		if (bm[i].kind == BOOT_MOUNT_MASK || bm[i].kind == BOOT_MOUNT_READONLY)
+		if (bm[i].kind == BOOT_MOUNT_MASK || bm[i].kind == BOOT_MOUNT_READONLY) {
+			while (made < boot_params->ndevices) /* they are not in the way of these */
+				make_device(&bd[made++]);
 			restrict_path(&bm[i]);
-		else
+		} else {
 			mount_boot_entry(&bm[i]);
+		}
 		BUG_ON(!init_root.mnt);
 		if (i == 0)
 			prefetch_start(bm + 1, boot_params->nmounts - 1);
 	}
+	while (made < boot_params->ndevices)
+		make_device(&bd[made++]);
 }
