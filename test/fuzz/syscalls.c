@@ -6,8 +6,10 @@
  * S is batch 0 of seed S + i. Anything that a program may see is right here; what is looked for is a sandbox that
  * panics, hangs or keeps memory.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <mqueue.h>
 #include <pthread.h>
 #include <sched.h>
@@ -231,10 +233,12 @@ static int reap(int64_t until, int *any)
 	return !left;
 }
 
+static char queues[] = "/tmp/queues"; /* where POSIX message queues are seen; a batch has a /tmp of its own */
+
 /* System V IPC outlives its users. */
 static void remove_ipc(void)
 {
-	for (int i = 0; i < 128; i++) {
+	for (int i = 0; i < 4096; i++) {
 		char buf[256];
 		int shm = shmctl(i, SHM_STAT, (void *)buf), msg = msgctl(i, MSG_STAT, (void *)buf), sem = semctl(i, 0, SEM_STAT, buf);
 
@@ -245,7 +249,48 @@ static void remove_ipc(void)
 		if (sem >= 0)
 			semctl(sem, 0, IPC_RMID);
 	}
-	mq_unlink("/q");
+}
+
+/*
+ * So do files that were made outside the batch's own /tmp, by relative names from wherever the batch changed to. The
+ * root is an overlay, which numbers what was made in it from 2^44 on; on /dev/shm all is made here.
+ */
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	return at->level ? remove(path) : 0;
+}
+
+static void remove_in(const char *dir, unsigned long long first_ino)
+{
+	struct stat top, st;
+	DIR *d = lstat(dir, &top) || !S_ISDIR(top.st_mode) ? NULL : opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		char path[600];
+
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || lstat(path, &st) || st.st_dev != top.st_dev ||
+		    st.st_ino < first_ino)
+			continue;
+		nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+		if (remove(path))
+			printf("cannot remove %s: %s\n", path, strerror(errno));
+	}
+	if (d)
+		closedir(d);
+}
+
+static void remove_left(void)
+{
+	static const char *const dirs[] = { "/", "/usr", "/usr/bin", "/usr/lib", "/etc", "/bin" };
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
+		remove_in(dirs[i], 1ull << 44);
+	remove_in("/dev/shm", 0);
+	remove_in(queues, 0);
 }
 
 static void batch(uint64_t s)
@@ -360,6 +405,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "fuzz_syscalls: it would harm this system: run it as the first program of a sandbox\n");
 		return 2;
 	}
+	if (mkdir(queues, 0755) || mount("none", queues, "mqueue", 0, NULL))
+		perror("fuzz_syscalls: message queues");
 	for (unsigned i = 0; i < batches; i++) {
 		char when[64];
 
@@ -373,6 +420,7 @@ int main(int argc, char **argv)
 			census(when); /* what a first time sets up stays */
 		batch(seed + i);
 		remove_ipc();
+		remove_left();
 	}
 	show_memory("after");
 	census("after");

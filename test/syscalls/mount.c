@@ -340,6 +340,49 @@ static void given_back(void)
 	EQ(rmdir("g"), 0);
 }
 
+/* move_mount(2): what cannot be moved stays where it is, with what is mounted below it. */
+static void moved_nowhere(void)
+{
+	int gone;
+
+	EQ(mkdir("m", 0755), 0);
+	EQ(mkdir("n", 0755), 0);
+	touch("file");
+	EQ(mount("none", "m", "tmpfs", 0, NULL), 0);
+	EQ(mkdir("m/in", 0755), 0);
+	EQ(mount("none", "m/in", "tmpfs", 0, NULL), 0);
+	touch("m/in/x");
+	FAILS(syscall(SYS_move_mount, AT_FDCWD, "m", AT_FDCWD, "file", 0), EINVAL);
+	EQ(access("m/in/x", F_OK), 0);
+	FAILS(mount("m", "file", NULL, MS_MOVE, NULL), EINVAL);
+	EQ(access("m/in/x", F_OK), 0);
+	gone = open("n", O_PATH | O_DIRECTORY);
+	EQ(rmdir("n"), 0);
+	FAILS(syscall(SYS_move_mount, AT_FDCWD, "m", gone, "", 0x40 /* MOVE_MOUNT_T_EMPTY_PATH */), ENOENT);
+	EQ(access("m/in/x", F_OK), 0);
+	EQ(close(gone), 0);
+	EQ(umount2("m", MNT_DETACH), 0);
+	EQ(rmdir("m"), 0);
+	EQ(unlink("file"), 0);
+}
+
+/* Names that come and go in a directory of an overlay leave nothing behind in it. */
+static void names_that_went(void)
+{
+	long before = 0;
+	char name[64];
+
+	for (int i = 0; i < 3000; i++) {
+		if (i == 1000)
+			before = objects("kmalloc-64");
+		sprintf(name, "/var/tmp/come-and-go-%d", i);
+		if (mkdir(name, 0755))
+			break; /* a /var/tmp that is not for us */
+		EQ(rmdir(name), 0);
+	}
+	CHECK(before < 100 || objects("kmalloc-64") - before < 900);
+}
+
 int main(void)
 {
 	CHECK(mkdtemp(dir));
@@ -361,6 +404,8 @@ int main(void)
 	RUN(picked);
 	RUN(shown_namespaces);
 	RUN(given_back);
+	RUN(moved_nowhere);
+	RUN(names_that_went);
 	EQ(chdir("/"), 0);
 	EQ(rmdir(dir), 0);
 	DONE();

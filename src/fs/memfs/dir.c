@@ -40,7 +40,7 @@ struct entry *mem_find(struct inode *dir, const char *name, u32 len)
 	return e;
 }
 
-int mem_insert(struct inode *dir, const char *name, u32 len, struct inode *inode)
+int mem_insert(struct inode *dir, const char *name, u32 len, struct inode *inode, bool below)
 {
 	struct mem *m = mem_of(dir);
 	struct entry *fresh = kzalloc(sizeof(*fresh) + len + 1), *e;
@@ -61,6 +61,7 @@ int mem_insert(struct inode *dir, const char *name, u32 len, struct inode *inode
 		struct rb_node **link = &m->entries.node, *parent = NULL;
 
 		fresh->inode = inode;
+		fresh->below = below;
 		fresh->len = len;
 		memcpy(fresh->name, name, len);
 		while (*link) {
@@ -79,15 +80,16 @@ int mem_insert(struct inode *dir, const char *name, u32 len, struct inode *inode
 	return 0;
 }
 
-/* Take a name away: a whiteout where something below would show again. */
+/* Take a name away: a whiteout where something below would show again, and nowhere else, lest names that come and go leave them. */
 static int hide(struct inode *dir, const char *name, u32 len)
 {
 	struct mem *m = mem_of(dir);
 	struct inode *old = NULL;
 	struct entry *e;
 
-	if (m->lower && !m->opaque)
-		return mem_insert(dir, name, len, NULL);
+	e = mem_find(dir, name, len);
+	if (m->lower && !m->opaque && (!e || e->below))
+		return mem_insert(dir, name, len, NULL, true);
 	spin_lock(&entries_lock);
 	e = find_locked(m, name, len);
 	if (e) {
@@ -203,7 +205,7 @@ static int enter(struct inode *dir, struct dentry *d, struct inode *i)
 	}
 	err = mem_persist(dir);
 	if (!err)
-		err = mem_insert(dir, d->name, d->name_len, inode_get(i));
+		err = mem_insert(dir, d->name, d->name_len, inode_get(i), false);
 	if (err) {
 		inode_put(i);
 		return err;
@@ -253,7 +255,7 @@ static int mem_link(struct inode *dir, struct dentry *d, struct inode *i)
 	if (!err)
 		err = mem_persist(dir);
 	if (!err)
-		err = mem_insert(dir, d->name, d->name_len, inode_get(i));
+		err = mem_insert(dir, d->name, d->name_len, inode_get(i), false);
 	if (err)
 		return err;
 	i->nlink++;
@@ -415,9 +417,9 @@ static int exchange(struct inode *from_dir, struct dentry *from, struct inode *t
 	int err = mem_persist(to->inode);
 
 	if (!err)
-		err = mem_insert(to_dir, to->name, to->name_len, inode_get(from->inode));
+		err = mem_insert(to_dir, to->name, to->name_len, inode_get(from->inode), true);
 	if (!err)
-		err = mem_insert(from_dir, from->name, from->name_len, inode_get(to->inode));
+		err = mem_insert(from_dir, from->name, from->name_len, inode_get(to->inode), true);
 	return err;
 }
 
@@ -433,7 +435,7 @@ static int replace(struct inode *from_dir, struct dentry *from, struct inode *to
 		if (err)
 			return err;
 	}
-	err = mem_insert(to_dir, to->name, to->name_len, inode_get(i));
+	err = mem_insert(to_dir, to->name, to->name_len, inode_get(i), victim != NULL);
 	if (!err)
 		err = hide(from_dir, from->name, from->name_len);
 	if (err)

@@ -100,7 +100,7 @@ static int enter_directory(struct inode *i)
 {
 	struct mem *m = mem_of(i);
 	struct inode *dir = m->parent;
-	int err = mem_insert(dir, m->name, (u32)strlen(m->name), inode_get(i));
+	int err = mem_insert(dir, m->name, (u32)strlen(m->name), inode_get(i), true);
 
 	if (err)
 		return err;

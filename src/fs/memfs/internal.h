@@ -13,6 +13,7 @@ struct entry { /* a name in a directory */
 	struct rb_node node;
 	struct inode *inode; /* reference; NULL: a whiteout, what is below does not show */
 	u32 len;
+	bool below; /* the lower directory has the name, or may have it */
 	char name[];
 };
 struct xattr {
@@ -65,7 +66,8 @@ int overlay_fill_super(struct super_block *sb, const char *source, const char *o
 extern const struct inode_ops mem_dir_iops;
 extern const struct file_ops mem_dir_fops;
 struct entry *mem_find(struct inode *dir, const char *name, u32 len);
-int mem_insert(struct inode *dir, const char *name, u32 len, struct inode *inode);
+/* Consumes the inode; NULL: a whiteout. below: what a name that is new here stands over. */
+int mem_insert(struct inode *dir, const char *name, u32 len, struct inode *inode, bool below);
 void mem_free_entries(struct inode *dir);
 int mem_setattr(struct inode *i, const struct iattr *a);
 

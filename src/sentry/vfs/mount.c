@@ -192,8 +192,7 @@ struct mount *clone_mount(struct mount *m, struct dentry *root)
 
 /* ---- links ---- */
 
-/* Hang m, whose reference goes to the tree, at `at`, and all of its tree into the namespace of that place. */
-static void attach(struct mount *m, struct mount *parent, struct dentry *at)
+void hang_mount(struct mount *m, struct mount *parent, struct dentry *at)
 {
 	refcount_inc(&parent->ref);
 	spin_lock(&mount_lock);
@@ -233,16 +232,22 @@ static bool would_loop(struct mount *m, const struct mount_ns *ns)
 	return false;
 }
 
-int attach_tree(struct mount *m, const struct path *at)
+int may_attach(struct mount *m, const struct path *at)
 {
 	if (S_ISDIR(m->root->inode->mode) != S_ISDIR(at->dentry->inode->mode))
 		return -ENOTDIR;
 	if (dead(at->dentry))
 		return -ENOENT;
-	if (would_loop(m, at->mnt->ns))
-		return -EINVAL;
-	attach(m, at->mnt, at->dentry);
-	return 0;
+	return would_loop(m, at->mnt->ns) ? -EINVAL : 0;
+}
+
+int attach_tree(struct mount *m, const struct path *at)
+{
+	int err = may_attach(m, at);
+
+	if (!err)
+		hang_mount(m, at->mnt, at->dentry);
+	return err;
 }
 
 /* The links of m to its parent are cut; the references that they were go to the caller. dcache_lock and mount_lock held. */
@@ -327,7 +332,7 @@ static struct mount *copy_mounts(struct mount *m, struct dentry *root, bool recu
 			return NULL;
 		}
 		c->copy->locked = c->locked;
-		attach(c->copy, c->parent->copy, c->mountpoint);
+		hang_mount(c->copy, c->parent->copy, c->mountpoint);
 	}
 	return copy;
 }

@@ -30,6 +30,9 @@ struct mount *clone_mount(struct mount *m, struct dentry *root);		    /* shows t
 struct mount *copy_tree(struct mount *m, struct dentry *root, bool recursive);	    /* locked; with what is mounted below */
 /* Hang m and what is below it at a place; the reference goes to the tree. Locked. 0 or -errno, and then nothing is consumed. */
 int attach_tree(struct mount *m, const struct path *at);
+int may_attach(struct mount *m, const struct path *at); /* its check alone, before what is mounted is unhooked */
+/* Its deed alone: hang m, whose reference goes to the tree, at `at`, and all of its tree into the namespace of that place. */
+void hang_mount(struct mount *m, struct mount *parent, struct dentry *at);
 void detach_tree(struct mount *m); /* locked: m and all below it leave the tree; m itself loses the tree's reference */
 void unhook_mount(struct mount *m); /* locked: m leaves its parent with all below it, and keeps the tree's reference */
 bool uncovers_locked(struct mount *m, struct dentry *root);

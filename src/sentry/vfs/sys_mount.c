@@ -80,11 +80,12 @@ static int move_locked(const struct path *from, const struct path *at)
 		return -ELOOP;
 	if (S_ISDIR(from->dentry->inode->mode) != S_ISDIR(at->dentry->inode->mode))
 		return -EINVAL;
-	unhook_mount(from->mnt);
-	err = attach_tree(from->mnt, at);
+	err = may_attach(from->mnt, at);
 	if (err)
-		detach_tree(from->mnt); /* the place is gone, as on a lazy unmount */
-	return err;
+		return err;
+	unhook_mount(from->mnt);
+	hang_mount(from->mnt, at->mnt, at->dentry);
+	return 0;
 }
 
 static int move(const char *source, const struct path *at)
@@ -288,6 +289,9 @@ static int pivot_locked(const struct path *root, const struct path *new, const s
 		return -EINVAL;
 	if (!mount_is_below(put_old->mnt, new_mnt) || !mount_is_below(new_mnt, root_mnt))
 		return -EINVAL;
+	err = may_attach(root_mnt, put_old);
+	if (err)
+		return err;
 	if (place.mnt)
 		path_get(&place);
 	unhook_mount(new_mnt);
@@ -295,7 +299,7 @@ static int pivot_locked(const struct path *root, const struct path *new, const s
 	new_mnt->locked = root_mnt->locked; /* what covers the place now is as fixed as what did */
 	root_mnt->locked = false;
 	if (place.mnt) {
-		err = attach_tree(new_mnt, &place);
+		hang_mount(new_mnt, place.mnt, place.dentry);
 		path_put(&place);
 	} else { /* the namespace's own root */
 		struct mount_ns *ns = current_mount_ns();
@@ -305,9 +309,9 @@ static int pivot_locked(const struct path *root, const struct path *new, const s
 			m->ns = ns;
 			list_add_tail(&m->ns_node, &ns->mounts);
 		}
-		err = 0;
 	}
-	return err ? err : attach_tree(root_mnt, put_old);
+	hang_mount(root_mnt, put_old->mnt, put_old->dentry);
+	return 0;
 }
 
 SYSCALL2(pivot_root, u64, unew, u64, uold)

@@ -79,14 +79,17 @@ static int place_mount(const struct path *from, const struct path *to)
 		return -EINVAL;
 	if (m->ns && (m->ns != current_mount_ns() || !m->parent || m->locked))
 		return -EINVAL;
+	if (S_ISDIR(m->root->inode->mode) != S_ISDIR(to->dentry->inode->mode))
+		return -EINVAL;
+	err = may_attach(m, to);
+	if (err)
+		return err;
 	if (m->parent)
 		unhook_mount(m);
 	else
 		refcount_inc(&m->ref); /* the file keeps its own */
-	err = attach_tree(m, to);
-	if (err)
-		mount_put(m);
-	return err;
+	hang_mount(m, to->mnt, to->dentry);
+	return 0;
 }
 
 SYSCALL5(move_mount, s32, from_fd, u64, from_name, s32, to_fd, u64, to_name, u32, flags)
