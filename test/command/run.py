@@ -248,6 +248,27 @@ print(os.fstat(g).st_nlink, os.pwrite(f, b"Z", 2))
             with open(d + "/f") as f:
                 self.assertEqual(f.read(), "before")
 
+    def test_removed_names_stay_removed(self):
+        script = """
+import os
+a, b, c = (os.open(name, os.O_RDONLY) for name in ("unlinked", "replaced", "dir"))
+os.unlink("unlinked")
+os.rename("other", "replaced")
+os.rmdir("dir")
+for fd in a, b, c:
+    os.fchmod(fd, 0o600)
+    print(oct(os.fstat(fd).st_mode), end=" ")
+print(os.listdir("."), open("replaced").read())
+"""
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as d:
+            os.chmod(d, 0o777)
+            for name in "unlinked", "replaced", "other":
+                with open(f"{d}/{name}", "w") as f:
+                    f.write("contents of " + name)
+            os.mkdir(d + "/dir")
+            result = run("/usr/bin/python3", "-c", script, options=["--cwd=" + d])
+            self.assertEqual(result.stdout, b"0o100600 0o100600 0o40600 ['replaced'] contents of other\n", result.stderr)
+
     def test_cpus_and_memory(self):
         for cpus in 1, 2:
             result = run("nproc", options=[f"--cpus={cpus}"])

@@ -270,6 +270,7 @@ static int mem_unlink(struct inode *dir, struct dentry *d)
 	struct inode *i = d->inode;
 	int err = mem_persist(dir);
 
+	mem_forget_place(i);
 	if (!err)
 		err = hide(dir, d->name, d->name_len);
 	if (err)
@@ -400,8 +401,10 @@ static int mem_rmdir(struct inode *dir, struct dentry *d)
 	err = check_empty(victim);
 	if (!err)
 		err = mem_persist(dir);
-	if (!err)
+	if (!err) {
+		mem_forget_place(victim);
 		err = hide(dir, d->name, d->name_len);
+	}
 	if (!err) {
 		victim->nlink = 0;
 		mem_of(victim)->opaque = true;
@@ -435,6 +438,8 @@ static int replace(struct inode *from_dir, struct dentry *from, struct inode *to
 		if (err)
 			return err;
 	}
+	if (victim)
+		mem_forget_place(victim);
 	err = mem_insert(to_dir, to->name, to->name_len, inode_get(i), victim != NULL);
 	if (!err)
 		err = hide(from_dir, from->name, from->name_len);

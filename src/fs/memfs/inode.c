@@ -138,6 +138,23 @@ int mem_persist(struct inode *i)
 	return err;
 }
 
+void mem_forget_place(struct inode *i)
+{
+	struct mem *m = mem_of(i);
+	struct inode *dir;
+
+	mutex_lock(&persist_lock);
+	dir = m->parent;
+	m->parent = NULL;
+	if (dir) {
+		kfree(m->name);
+		m->name = NULL;
+	}
+	mutex_unlock(&persist_lock);
+	if (dir)
+		inode_put(dir);
+}
+
 /* Copy the pages of the lower file; what is mapped privately from it stays with the old pages. */
 static int copy_pages(struct mem *m, u64 size)
 {

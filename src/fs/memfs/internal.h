@@ -51,6 +51,8 @@ struct inode *mem_new_inode(struct super_block *sb, u32 mode, u64 rdev);
 struct inode *mem_wrap_lower(struct super_block *sb, struct inode *lower);
 /* The inode (and its directories) is about to change: let it be found again although nothing refers to it. */
 int mem_persist(struct inode *i);
+/* Its name went: whatever is changed by those who have it open still, it does not come back. */
+void mem_forget_place(struct inode *i);
 int mem_copy_up(struct inode *i); /* file contents; inode->lock held */
 void mem_own_contents(struct inode *i); /* from here on the contents are our own; inode->lock held */
 void mem_evict(struct inode *i);
