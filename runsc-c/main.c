@@ -8,6 +8,7 @@
 #include "command.h"
 #include "oci/oci.h"
 #include "standard_files.h"
+#include "title.h"
 #include "version.h"
 
 static const struct command commands[] = {
@@ -44,6 +45,7 @@ int fail(const char *fmt, ...)
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	dprintf(STDERR_FILENO, "runsc-c: %s\n", line);
+	oci_log_error(line);
 	return STATUS_FAILED;
 }
 
@@ -87,6 +89,7 @@ int main(int argc, char **argv)
 
 	program_start = clock_sample();
 	standard_files_check();
+	title_init(argc, argv);
 	if (argc < 2)
 		return fail("no command given; \"runsc-c --help\" lists them");
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))

@@ -18,6 +18,7 @@
 #include "host/spawn.h"
 #include "relay.h"
 #include "standard_files.h"
+#include "title.h"
 
 struct process {
 	const char *name;
@@ -253,6 +254,8 @@ int run_sandbox(const struct sandbox_config *cfg)
 		close_child_ends(&l, cfg->ncpus);
 		if (cfg->forked)
 			cfg->forked(cfg);
+		if (cfg->contained)
+			title_set(cfg->argv); /* it stands for that program */
 		r.control = l.control[0];
 		relay_init(&r.relay, cfg->listener, r.control);
 		watch(&r);

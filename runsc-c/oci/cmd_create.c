@@ -81,7 +81,7 @@ static int write_pid_file(const char *path, pid_t pid)
 	if (!path)
 		return 0;
 	snprintf(text, sizeof(text), "%d", (int)pid);
-	err = write_file_atomically(path, text);
+	err = write_file_atomically(path, text, 0644);
 	return err ? oci_fail("--pid-file: %s: %s", path, strerror(-err)) : 0;
 }
 
@@ -178,6 +178,8 @@ static int create(struct container *c, const char *id, const struct create_optio
 	snprintf(c->rootfs, sizeof(c->rootfs), "%s", spec.rootfs);
 	c->annotations = spec.annotations;
 	c->hooks = spec.hooks;
+	json_object_object_get_ex(spec.document, "process", &c->process);
+	spec_add_home(&spec.process, spec.rootfs);
 	set_created(c);
 	warn_of_ignored(&spec);
 	err = cgroup_create(c, &spec);

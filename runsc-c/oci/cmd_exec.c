@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -22,21 +23,26 @@
 #include "oci/oci.h"
 #include "options.h"
 #include "relay.h"
+#include "title.h"
 
 struct exec_options {
 	const char *process_file, *pid_file, *console_socket, *cwd, *user;
-	bool detach, terminal;
-	char **env; /* additions; NULL-terminated */
-	u32 nenv;
+	bool detach, terminal, no_new_privs, ignore_paused;
+	char **env, **caps; /* additions; NULL-terminated */
+	u32 nenv, ncaps, ngroups, *groups;
 };
-enum { OPT_DETACH = 'd', OPT_TTY = 't', OPT_PROCESS = 'p', OPT_ENV = 'e', OPT_USER = 'u', OPT_PID_FILE = 256, OPT_CONSOLE, OPT_CWD,
-       OPT_IGNORED, OPT_HELP };
+enum { OPT_DETACH = 'd', OPT_TTY = 't', OPT_PROCESS = 'p', OPT_ENV = 'e', OPT_USER = 'u', OPT_GROUP = 'g', OPT_CAP = 'c', OPT_PID_FILE = 256,
+       OPT_CONSOLE, OPT_CWD, OPT_PRESERVE, OPT_NO_NEW_PRIVS, OPT_LABEL, OPT_CGROUP, OPT_IGNORE_PAUSED, OPT_IGNORED, OPT_HELP };
 
 static const struct option options[] = {
 	{ "process", required_argument, NULL, OPT_PROCESS }, { "pid-file", required_argument, NULL, OPT_PID_FILE },
 	{ "console-socket", required_argument, NULL, OPT_CONSOLE }, { "detach", no_argument, NULL, OPT_DETACH },
 	{ "tty", no_argument, NULL, OPT_TTY }, { "env", required_argument, NULL, OPT_ENV }, { "cwd", required_argument, NULL, OPT_CWD },
-	{ "user", required_argument, NULL, OPT_USER }, { "no-subreaper", no_argument, NULL, OPT_IGNORED },
+	{ "user", required_argument, NULL, OPT_USER }, { "additional-gids", required_argument, NULL, OPT_GROUP },
+	{ "cap", required_argument, NULL, OPT_CAP }, { "no-new-privs", no_argument, NULL, OPT_NO_NEW_PRIVS },
+	{ "preserve-fds", required_argument, NULL, OPT_PRESERVE }, { "apparmor", required_argument, NULL, OPT_LABEL },
+	{ "process-label", required_argument, NULL, OPT_LABEL }, { "cgroup", required_argument, NULL, OPT_CGROUP },
+	{ "ignore-paused", no_argument, NULL, OPT_IGNORE_PAUSED }, { "no-subreaper", no_argument, NULL, OPT_IGNORED },
 	{ "help", no_argument, NULL, OPT_HELP }, { 0 },
 };
 
@@ -45,15 +51,28 @@ static int help(void)
 	printf("Usage: runsc-c exec [OPTION]... ID COMMAND [ARGUMENT]...\n"
 	       "       runsc-c exec --process=FILE [OPTION]... ID\n"
 	       "Start a further program in a running container.\n\n"
-	       "  -p, --process=FILE       the process object of the runtime-spec that describes it\n"
-	       "  -d, --detach             do not wait for it\n"
-	       "  -t, --tty                with a terminal\n"
-	       "      --console-socket=S   Unix socket that gets the terminal's master\n"
-	       "      --pid-file=FILE      where to write the pid of the process that stands for it\n"
-	       "      --cwd=DIR            working directory\n"
-	       "  -e, --env=NAME=VALUE     a variable; may be repeated\n"
-	       "  -u, --user=UID[:GID]     who runs it\n");
+	       "  -p, --process=FILE          the process object of the runtime-spec that describes it\n"
+	       "  -d, --detach                do not wait for it\n"
+	       "  -t, --tty                   with a terminal\n"
+	       "      --console-socket=S      Unix socket that gets the terminal's master\n"
+	       "      --pid-file=FILE         where to write the pid of the process that stands for it\n"
+	       "      --cwd=DIR               working directory\n"
+	       "  -e, --env=NAME=VALUE        a variable; may be repeated\n"
+	       "  -u, --user=UID[:GID]        who runs it\n"
+	       "  -g, --additional-gids=GID   a further group; may be repeated\n"
+	       "  -c, --cap=NAME              a further capability; may be repeated\n"
+	       "      --no-new-privs          it gains no rights by what it executes\n"
+	       "      --ignore-paused         in a paused container, too: it starts when that goes on\n"
+	       "      --apparmor=PROFILE, --process-label=LABEL\n"
+	       "                              left out with a warning, as those of config.json are\n"
+	       "      --preserve-fds=0, --cgroup=/\n"
+	       "                              other values are refused: the sandbox takes the standard files alone, and is in one cgroup\n");
 	return 0;
+}
+
+static int add_group(struct exec_options *o, const char *text)
+{
+	return parse_number("--additional-gids", text, 0, UINT32_MAX - 1, &o->groups[o->ngroups++]);
 }
 
 static int parse(int argc, char **argv, struct exec_options *o)
@@ -61,6 +80,8 @@ static int parse(int argc, char **argv, struct exec_options *o)
 	int c;
 
 	o->env = calloc((size_t)argc + 1, sizeof(*o->env));
+	o->caps = calloc((size_t)argc + 1, sizeof(*o->caps));
+	o->groups = calloc((size_t)argc + 1, sizeof(*o->groups));
 	while ((c = next_option(argc, argv, options, "exec")) != -1)
 		switch (c) {
 		case OPT_PROCESS: o->process_file = optarg; break;
@@ -71,12 +92,30 @@ static int parse(int argc, char **argv, struct exec_options *o)
 		case OPT_ENV: o->env[o->nenv++] = optarg; break;
 		case OPT_CWD: o->cwd = optarg; break;
 		case OPT_USER: o->user = optarg; break;
+		case OPT_CAP: o->caps[o->ncaps++] = optarg; break;
+		case OPT_GROUP:
+			if (add_group(o, optarg))
+				return 1;
+			break;
+		case OPT_NO_NEW_PRIVS: o->no_new_privs = true; break;
+		case OPT_IGNORE_PAUSED: o->ignore_paused = true; break;
+		case OPT_PRESERVE:
+			if (strcmp(optarg, "0"))
+				return oci_fail("--preserve-fds: the sandbox takes no descriptors but the standard ones");
+			break;
+		case OPT_CGROUP:
+			if (strcmp(optarg, "/"))
+				return oci_fail("--cgroup: %s: all programs of a container are in the cgroup of its sandbox", optarg);
+			break;
+		case OPT_LABEL: oci_warn("exec: %s: left out: the program runs inside the sandbox, where no such profile holds", optarg); break;
 		case OPT_IGNORED: break;
 		case OPT_HELP: return help() - 1;
 		default: return 1;
 		}
-	if (argc - optind < (o->process_file ? 1 : 2))
-		return oci_fail("exec: a container id and a command (or --process) are needed");
+	if (argc == optind)
+		return oci_fail("a container id and a command (or --process) are needed");
+	if (!o->process_file && argc - optind < 2)
+		return oci_fail("process args cannot be empty");
 	return 0;
 }
 
@@ -109,31 +148,79 @@ static int set_user(struct spec_process *p, const char *text)
 	return colon && parse_number("--user", colon + 1, 0, UINT32_MAX - 1, &p->gid);
 }
 
-/* The container's own process is what a command line without --process changes. */
-static int read_process(struct spec_process *p, const struct exec_options *o, const struct container *c, int argc, char **argv)
+static void add_groups(struct spec_process *p, const struct exec_options *o)
+{
+	u32 *all = calloc((size_t)p->ngroups + o->ngroups + 1, sizeof(*all));
+
+	if (!all)
+		return;
+	if (p->ngroups)
+		memcpy(all, p->groups, p->ngroups * sizeof(*all));
+	memcpy(all + p->ngroups, o->groups, o->ngroups * sizeof(*all));
+	p->groups = all;
+	p->ngroups += o->ngroups;
+}
+
+static void add_caps(struct spec_process *p, char **names)
+{
+	static const u32 sets[] = { 0, 1, 3 }; /* bounding, effective, permitted */
+	cap_value_t cap;
+
+	for (; *names; names++) {
+		if (cap_from_name(*names, &cap)) {
+			oci_warn("ignoring unknown or unavailable capabilities: [%s]", *names);
+			continue;
+		}
+		for (u32 i = 0; i < ARRAY_SIZE(sets); i++)
+			p->caps[sets[i]] |= 1ull << cap;
+	}
+}
+
+/* What the container's own process has and a document need not repeat: runc takes these from the container, and no others. */
+static int read_file(struct spec_process *p, const char *file)
 {
 	static struct json_reader r;
-	static struct spec spec;
-	struct json_object *document;
+	struct json_object *document = json_load(&r, file);
+	u32 umask = p->umask;
 
-	if (!spec_load(&spec, c->bundle, &r))
+	p->uid = p->gid = p->ngroups = 0;
+	p->rows = p->columns = 0;
+	if (document)
+		spec_read_process(p, document, &r);
+	if (p->umask == ~0u)
+		p->umask = umask;
+	return r.failed ? oci_fail("%s", r.error) : 0;
+}
+
+static int read_process(struct spec_process *p, const struct exec_options *o, const struct container *c, char **args)
+{
+	static struct json_reader r = { .document = "state.json" };
+
+	spec_default_process(p);
+	spec_read_process(p, c->process, &r);
+	if (r.failed)
 		return oci_fail("%s", r.error);
-	*p = spec.process;
+	if (o->process_file)
+		return read_file(p, o->process_file);
 	p->terminal = o->terminal;
-	if (o->process_file) {
-		document = json_load(&r, o->process_file);
-		if (document)
-			spec_read_process(p, document, &r);
-		if (r.failed)
-			return oci_fail("%s", r.error);
-		return 0;
-	}
-	(void)argc;
-	p->args = argv + optind + 1;
+	p->no_new_privs |= o->no_new_privs;
+	p->args = args;
 	p->env = join_env(p->env, o);
 	if (o->cwd)
 		p->cwd = o->cwd;
+	if (p->cwd[0] != '/')
+		return oci_fail("Cwd must be an absolute path");
+	add_groups(p, o);
+	add_caps(p, o->caps);
 	return o->user ? set_user(p, o->user) : 0;
+}
+
+static int check_env(char **env)
+{
+	for (; *env; env++)
+		if (!strchr(*env, '='))
+			return oci_fail("unable to start container process: invalid environment variable: \"%s\"", *env);
+	return 0;
 }
 
 /* ---- the request ---- */
@@ -176,6 +263,7 @@ static size_t make_request(const struct spec_process *p)
 	s->gid = p->gid;
 	s->umask = p->umask == ~0u ? 022 : p->umask;
 	s->no_new_privs = p->no_new_privs;
+	s->oom_score_adj = p->oom_score_adj;
 	memcpy(s->caps, p->caps, sizeof(s->caps));
 	memcpy(s->rlimits, p->rlimits, sizeof(s->rlimits));
 	s->ngroups = p->ngroups;
@@ -233,29 +321,37 @@ static void forward(int signals, int fd)
 	}
 }
 
-static __noreturn void answer_failed(int ready, const char *program, u32 err)
+/* In the words of runc: engines take the status of the whole from them. */
+static __noreturn void answer_failed(int ready, const struct spec_process *p, const struct relay_answer *a)
 {
-	const char *why = err == ENOENT ? (strchr(program, '/') ? "stat: no such file or directory" : "executable file not found in $PATH") :
-			  err == EACCES ? "permission denied" : strerror((int)err);
+	const char *program = p->args[0], *why = a->value == ENOENT ? "no such file or directory" :
+						 a->value == EACCES ? "permission denied" : strerror((int)a->value);
 
-	dprintf(ready, "exec: \"%s\": %s", program, why);
+	if (a->state == SPAWN_NO_CWD)
+		dprintf(ready, "chdir to cwd (\"%s\") set in config.json failed: %s", p->cwd, why);
+	else if (a->value != ENOENT)
+		dprintf(ready, "exec: \"%s\": %s", program, why);
+	else if (strchr(program, '/'))
+		dprintf(ready, "exec: \"%s\": stat %s: %s", program, program, why);
+	else
+		dprintf(ready, "exec: \"%s\": executable file not found in $PATH", program);
 	_exit(255);
 }
 
-static __noreturn void stand(int fd, int ready, const char *program)
+static __noreturn void stand(int fd, int ready, const struct spec_process *p)
 {
-	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .events = POLLIN } };
+	struct pollfd polls[2] = { { .fd = fd, .events = POLLIN }, { .events = POLLIN } };
 	struct relay_answer a;
 	sigset_t all;
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
-	p[1].fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	polls[1].fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		if (poll(polls, 2, -1) < 0 && errno != EINTR)
 			_exit(255);
-		forward(p[1].fd, fd);
-		if (!p[0].revents)
+		forward(polls[1].fd, fd);
+		if (!polls[0].revents)
 			continue;
 		if (recv(fd, &a, sizeof(a), 0) != sizeof(a)) /* the container is gone, and everything in it with it */
 			_exit(137);
@@ -263,16 +359,34 @@ static __noreturn void stand(int fd, int ready, const char *program)
 		case SPAWN_STARTED:
 			if (write(ready, "", 1) != 1)
 				_exit(255);
+			title_set(p->args);
 			close(ready);
 			break;
 		case SPAWN_FAILED:
-			answer_failed(ready, program, a.value);
+		case SPAWN_NO_CWD:
+			answer_failed(ready, p, &a);
 		case SPAWN_EXITED:
 			_exit((int)a.value);
 		default:
 			_exit(128 + (int)a.value);
 		}
 	}
+}
+
+/* The program's own is inside; the host's is that of who stands for it. */
+static void set_oom_score(s32 score)
+{
+	FILE *f = fopen("/proc/self/oom_score_adj", "r+e");
+	s32 now = score;
+
+	if (!f)
+		return;
+	if (fscanf(f, "%d", &now) == 1 && now != score) {
+		rewind(f);
+		if (fprintf(f, "%d", score) < 0 || fflush(f))
+			oci_warn("exec: process.oomScoreAdj: %d holds inside alone: %s", score, strerror(errno));
+	}
+	fclose(f);
 }
 
 static __noreturn void proxy_main(const struct container *c, const struct spec_process *p, const struct exec_options *o, int go, int ready)
@@ -282,6 +396,7 @@ static __noreturn void proxy_main(const struct container *c, const struct spec_p
 	int fd;
 
 	setsid();
+	set_oom_score(p->oom_score_adj);
 	if (read(go, &byte, 1) != 1)
 		_exit(255);
 	if (p->terminal && o->console_socket)
@@ -293,7 +408,7 @@ static __noreturn void proxy_main(const struct container *c, const struct spec_p
 	else if (fd < 0 || !send_request(fd, n))
 		dprintf(ready, "the container's process does not answer: %s", strerror(errno));
 	else
-		stand(fd, ready, p->args[0]);
+		stand(fd, ready, p);
 	_exit(255);
 }
 
@@ -321,7 +436,8 @@ static pid_t spawn(const struct container *c, const struct spec_process *p, cons
 	if (!pid) {
 		close(gate[1]);
 		close(report[0]);
-		close(c->lock);
+		if (c->lock >= 0)
+			close(c->lock);
 		proxy_main(c, p, o, gate[0], report[1]);
 	}
 	close(gate[0]);
@@ -331,11 +447,13 @@ static pid_t spawn(const struct container *c, const struct spec_process *p, cons
 	return pid;
 }
 
-static int start(struct container *c, const struct spec_process *p, const struct exec_options *o, pid_t *pid)
+static int start(struct container *c, const struct spec_process *p, const struct exec_options *o, pid_t *pid, bool paused)
 {
 	int go = -1, ready = -1, err;
 	char text[16];
 
+	if (paused) /* it is for others to let it go on */
+		container_close(c);
 	*pid = spawn(c, p, o, &go, &ready);
 	if (*pid < 0)
 		return oci_fail("exec: %s", strerror(errno));
@@ -343,8 +461,8 @@ static int start(struct container *c, const struct spec_process *p, const struct
 	if (!err && write(go, "g", 1) != 1)
 		err = oci_fail("exec: the process that stands for the program ended early");
 	close(go);
-	if (!err && init_wait_ready(ready))
-		err = 255; /* as runc, and what engines look for */
+	if (!err)
+		err = init_wait_ready(ready);
 	close(ready);
 	if (err) { /* it would keep the container's pid namespace from ending */
 		kill(*pid, SIGKILL);
@@ -353,34 +471,59 @@ static int start(struct container *c, const struct spec_process *p, const struct
 	if (err || !o->pid_file)
 		return err;
 	snprintf(text, sizeof(text), "%d", (int)*pid);
-	err = write_file_atomically(o->pid_file, text);
+	err = write_file_atomically(o->pid_file, text, 0644);
 	return err ? oci_fail("--pid-file: %s: %s", o->pid_file, strerror(-err)) : 0;
+}
+
+static int check_status(enum container_status s, const struct exec_options *o)
+{
+	switch (s) {
+	case STATUS_RUNNING: return 0;
+	case STATUS_PAUSED: return o->ignore_paused ? 0 : oci_fail("cannot exec in a paused container (use --ignore-paused to override)");
+	case STATUS_STOPPED: return oci_fail("cannot exec in a stopped container: it is not running");
+	default: return oci_fail("cannot exec in a container that has not been started: its sandbox is made by start");
+	}
+}
+
+static int exec_in(struct container *c, int argc, char **argv, bool *detach, pid_t *pid)
+{
+	struct exec_options o = { 0 };
+	struct spec_process p;
+	enum container_status s;
+	int err = parse(argc, argv, &o);
+
+	*detach = o.detach;
+	if (!err)
+		err = container_open(c, argv[optind]);
+	if (err)
+		return err;
+	s = container_status(c);
+	err = check_status(s, &o);
+	if (!err)
+		err = read_process(&p, &o, c, argv + optind + 1);
+	if (!err)
+		err = check_env(p.env);
+	if (!err && p.terminal && o.detach && !o.console_socket)
+		err = oci_fail("cannot allocate tty if runc will detach without setting console socket");
+	if (err)
+		return err;
+	spec_add_home(&p, c->rootfs);
+	block_all_signals();
+	err = start(c, &p, &o, pid, s == STATUS_PAUSED);
+	container_close(c);
+	return err;
 }
 
 int cmd_exec(int argc, char **argv)
 {
 	static struct container c;
-	struct exec_options o = { 0 };
-	struct spec_process p;
-	enum container_status s;
+	bool detach;
 	pid_t pid;
-	int err = parse(argc, argv, &o);
+	int err;
 
-	if (err)
-		return err < 0 ? 0 : err;
-	err = container_open(&c, argv[optind]);
-	if (err)
-		return err;
-	s = container_status(&c);
-	if (s != STATUS_RUNNING)
-		return oci_fail(s == STATUS_PAUSED ? "cannot exec in a paused container" : "cannot exec in a container that is not running");
-	err = read_process(&p, &o, &c, argc, argv);
-	if (err)
-		return err;
-	if (p.terminal && o.detach && !o.console_socket)
-		return oci_fail("cannot allocate tty if runc will detach without setting console socket");
-	block_all_signals();
-	err = start(&c, &p, &o, &pid);
-	container_close(&c);
-	return err || o.detach ? err : wait_as_shell(pid);
+	oci_fail_with("exec failed: ");
+	err = exec_in(&c, argc, argv, &detach, &pid);
+	if (err) /* the status as runc has it, and as engines look for it */
+		return err < 0 ? 0 : 255;
+	return detach ? 0 : wait_as_shell(pid);
 }

@@ -112,12 +112,12 @@ static int replace(const char *file, const char *text)
 
 	if (!target) {
 		make_folder(file);
-		return write_file_atomically(file, text);
+		return write_file_atomically(file, text, 0644);
 	}
 	if (stat(target, &st) < 0)
 		st.st_mode = 0644;
 	mask = umask(~st.st_mode & 0777);
-	err = write_file_atomically(target, text);
+	err = write_file_atomically(target, text, 0644);
 	umask(mask);
 	if (!err && chmod(target, st.st_mode & 07777) < 0)
 		err = -errno;

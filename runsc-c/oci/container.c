@@ -118,14 +118,14 @@ int container_remove(struct container *c)
 	return oci_fail("%s: %s", c->dir, strerror(errno));
 }
 
-int write_file_atomically(const char *path, const char *text)
+int write_file_atomically(const char *path, const char *text, mode_t mode)
 {
 	char tmp[4400];
 	size_t n = strlen(text);
 	int fd, err = 0;
 
 	snprintf(tmp, sizeof(tmp), "%s.%d", path, (int)getpid());
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
 	if (write(fd, text, n) != (ssize_t)n)
@@ -160,8 +160,10 @@ int container_save(const struct container *c)
 		json_object_object_add(o, "annotations", json_object_get(c->annotations));
 	if (c->hooks)
 		json_object_object_add(o, "hooks", json_object_get(c->hooks));
+	if (c->process)
+		json_object_object_add(o, "process", json_object_get(c->process));
 	snprintf(path, sizeof(path), "%s/state.json", c->dir);
-	err = write_file_atomically(path, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY));
+	err = write_file_atomically(path, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY), 0600); /* environments hold secrets */
 	json_object_put(o);
 	return err ? oci_fail("%s: %s", path, strerror(-err)) : 0;
 }
@@ -186,6 +188,7 @@ static void read_state(struct container *c, struct json_object *o, struct json_r
 	copy_text(c->created, sizeof(c->created), r, o, "created");
 	c->annotations = json_object_get(json_member(r, o, "", "annotations", json_type_object));
 	c->hooks = json_object_get(json_member(r, o, "", "hooks", json_type_object));
+	c->process = json_object_get(json_member(r, o, "", "process", json_type_object));
 	for (; cgroups && cgroups[c->ncgroups] && c->ncgroups < CONTAINER_CGROUPS_MAX; c->ncgroups++)
 		snprintf(c->cgroups[c->ncgroups], sizeof(c->cgroups[0]), "%s", cgroups[c->ncgroups]);
 	free(cgroups);

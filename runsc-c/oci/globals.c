@@ -12,6 +12,7 @@
 #include "oci/oci.h"
 #include "options.h"
 
+static pid_t command_pid;
 struct oci_options oci_options = { .platform = "auto", .host_sockets = true };
 
 enum { OPT_ROOT = 256, OPT_LOG, OPT_LOG_FORMAT, OPT_DEBUG, OPT_PLATFORM, OPT_STRACE, OPT_DEBUG_LOG, OPT_SYSTEMD, OPT_NETWORK, OPT_IGNORED };
@@ -46,6 +47,7 @@ int oci_parse_globals(int argc, char **argv)
 {
 	int c;
 
+	command_pid = getpid();
 	oci_options.root = default_root();
 	while ((c = next_option(argc, argv, options, "runsc-c")) != -1)
 		switch (c) {
@@ -100,18 +102,32 @@ static void append_to_log(const char *level, const char *text)
 	close(fd);
 }
 
+static const char *prefix = "";
+
+void oci_fail_with(const char *words)
+{
+	prefix = words;
+}
+
 int oci_fail(const char *fmt, ...)
 {
 	char text[2048];
+	size_t n = (size_t)snprintf(text, sizeof(text), "%s", prefix);
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(text + n, sizeof(text) - n, fmt, ap);
 	va_end(ap);
 	dprintf(STDERR_FILENO, "runsc-c: %s\n", text);
-	if (oci_options.log)
-		append_to_log("error", text);
+	oci_log_error(text);
 	return 1;
+}
+
+/* The container's own process is in its root, where the path means another file. */
+void oci_log_error(const char *text)
+{
+	if (oci_options.log && getpid() == command_pid)
+		append_to_log("error", text);
 }
 
 void oci_warn(const char *fmt, ...)

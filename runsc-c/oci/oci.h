@@ -24,6 +24,10 @@ int oci_parse_globals(int argc, char **argv);
 /* One line to stderr and to --log. Always 1, for `return oci_fail(...)`. */
 int oci_fail(const char *fmt, ...) __printf(1, 2);
 void oci_warn(const char *fmt, ...) __printf(1, 2);
+/* Words that begin all further errors: those of exec have them, and engines look for them. */
+void oci_fail_with(const char *prefix);
+/* A line that was printed already, for --log. */
+void oci_log_error(const char *text);
 
 /* ---- container.c ---- */
 #define CONTAINER_CGROUPS_MAX 20
@@ -40,6 +44,7 @@ struct container {
 	u32 ncgroups;
 	struct json_object *annotations; /* may be NULL */
 	struct json_object *hooks;
+	struct json_object *process; /* of its config.json, for exec: that file may have changed since, or gone */
 };
 /* A new one's folder. 0 or a status with the error printed: bad name, name in use. */
 int container_new(struct container *c, const char *id);
@@ -56,7 +61,7 @@ const char *container_status_name(enum container_status s);
 struct json_object *container_state(const struct container *c, enum container_status s);
 u64 process_start_time(pid_t pid); /* 0: it is gone or a zombie */
 /* Write a file whole or not at all. 0 or -errno. */
-int write_file_atomically(const char *path, const char *text);
+int write_file_atomically(const char *path, const char *text, mode_t mode);
 
 /* ---- cgroup.c ---- */
 /* Make the container's cgroups and put its limits there. 0 or a status. */

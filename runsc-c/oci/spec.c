@@ -29,7 +29,11 @@ static void read_user(struct spec_process *p, struct json_object *process, struc
 	list = json_member(r, user, "process.user", "additionalGids", json_type_array);
 	if (!list)
 		return;
-	p->ngroups = (u32)MIN(json_object_array_length(list), 65536);
+	if (json_object_array_length(list) > NGROUPS_MAX) {
+		json_fail(r, "%s: process.user.additionalGids: more than %d groups", r->document, NGROUPS_MAX);
+		return;
+	}
+	p->ngroups = (u32)json_object_array_length(list);
 	p->groups = calloc(p->ngroups + 1u, sizeof(u32));
 	for (u32 i = 0; p->groups && i < p->ngroups; i++) {
 		struct json_object *g = json_object_array_get_idx(list, i);
@@ -102,6 +106,24 @@ static void check_process(const struct spec_process *p, struct json_reader *r)
 		json_fail(r, "%s: process.args: a program is needed", r->document);
 	else if (!p->cwd || p->cwd[0] != '/')
 		json_fail(r, "%s: process.cwd: an absolute path is needed", r->document);
+}
+
+void spec_default_process(struct spec_process *p)
+{
+	FILE *f = fopen("/proc/self/oom_score_adj", "re");
+
+	memset(p, 0, sizeof(*p));
+	if (f && fscanf(f, "%d", &p->oom_score_adj) != 1)
+		p->oom_score_adj = 0;
+	if (f)
+		fclose(f);
+	for (u32 i = 0; i < SPEC_RLIMITS; i++) {
+		struct rlimit host = { RLIM_INFINITY, RLIM_INFINITY };
+
+		getrlimit(i, &host);
+		p->rlimits[i][0] = host.rlim_cur;
+		p->rlimits[i][1] = host.rlim_max;
+	}
 }
 
 void spec_read_process(struct spec_process *p, struct json_object *o, struct json_reader *r)
@@ -260,13 +282,7 @@ bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r)
 	process = json_member(r, spec->document, "", "process", json_type_object);
 	if (!process)
 		json_fail(r, "%s: process: missing", path);
-	for (u32 i = 0; i < SPEC_RLIMITS; i++) {
-		struct rlimit host = { RLIM_INFINITY, RLIM_INFINITY };
-
-		getrlimit(i, &host);
-		spec->process.rlimits[i][0] = host.rlim_cur;
-		spec->process.rlimits[i][1] = host.rlim_max;
-	}
+	spec_default_process(&spec->process);
 	spec_read_process(&spec->process, process, r);
 	spec->hostname = json_text(r, spec->document, "", "hostname");
 	spec->domainname = json_text(r, spec->document, "", "domainname");

@@ -26,7 +26,7 @@ struct spec_process {
 	u64 caps[5]; /* bounding, effective, inheritable, permitted, ambient */
 	u64 rlimits[SPEC_RLIMITS][2];
 	bool no_new_privs;
-	s32 oom_score_adj;
+	s32 oom_score_adj; /* the host's own value when it is not given */
 };
 struct spec_seccomp {
 	void *program; /* struct sock_filter[], malloc'ed */
@@ -52,8 +52,12 @@ struct spec {
 
 /* BUNDLE/config.json. False with r->error. Strings belong to spec->document. */
 bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r);
-/* A process object alone, as exec --process has it; what it lacks stays as it is in *p. */
+/* What a process has that says nothing. */
+void spec_default_process(struct spec_process *p);
+/* A process object; limits, capabilities and the like that it does not speak of stay as they are in *p. */
 void spec_read_process(struct spec_process *p, struct json_object *o, struct json_reader *r);
+/* HOME, if it is not set (home.c). */
+void spec_add_home(struct spec_process *p, const char *rootfs);
 /* linux.seccomp, compiled. */
 void spec_read_seccomp(struct spec_seccomp *out, struct json_object *linux_part, struct json_reader *r);
 /* The document that `runsc-c spec` prints. */

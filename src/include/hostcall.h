@@ -159,7 +159,7 @@ struct hc_spawn {
 	u32 uid, gid, umask;
 	u32 no_new_privs;
 	u32 ngroups, argc, envc;
-	u32 pad;
+	s32 oom_score_adj;
 	u64 caps[5]; /* as in boot_params */
 	u64 rlimits[16][2];
 	struct hc_stdio stdio[3];
@@ -170,7 +170,8 @@ struct hc_spawn_take {
 	u32 pad;
 	u64 off, len; /* sandbox memory; len: the request's whole length */
 };
-enum hc_spawn_state { SPAWN_STARTED, SPAWN_FAILED /* value: errno */, SPAWN_EXITED /* value: status */, SPAWN_SIGNALED /* value: signal */ };
+enum hc_spawn_state { SPAWN_STARTED, SPAWN_FAILED /* value: errno */, SPAWN_EXITED /* value: status */, SPAWN_SIGNALED /* value: signal */,
+		      SPAWN_NO_CWD /* failed so, at its working directory; value: errno */ };
 struct hc_spawn_say {
 	u32 id;
 	u32 state; /* enum hc_spawn_state */

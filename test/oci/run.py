@@ -480,6 +480,25 @@ class Oci(unittest.TestCase):
         self.running()
         self.assertEqual(self.ok("exec", "--user", "1000:100", "--cwd", "/etc", "-e", "A=b", "c", "sh", "-c", "id -u; id -g; pwd; echo $A"),
                          "1000\n100\n/etc\nb\n")
+        self.assertEqual(self.ok("exec", "-u", "1000", "-g", "5", "--additional-gids", "6", "c", "id", "-G"), "0 5 6\n")
+        caps = self.ok("exec", "-c", "CAP_SYS_ADMIN", "c", "grep", "-E", "CapBnd|CapEff", "/proc/self/status").split()
+        self.assertEqual([int(v, 16) for v in caps[1::2]], [0x20200420] * 2)
+        del self.bundle.config["process"]["noNewPrivileges"]
+        self.ok("delete", "--force", "c")
+        self.running()
+        for option, want in ((), "0"), (("--no-new-privs",), "1"):
+            self.assertEqual(self.ok("exec", *option, "c", "grep", "NoNewPrivs", "/proc/self/status").split()[1], want)
+        self.assertEqual(self.ok("exec", "--preserve-fds=0", "--cgroup=/", "--apparmor=x", "c", "echo", "x"), "x\n")
+
+    def test_exec_options_that_are_refused(self):
+        self.running()
+        for options, words in ((["--preserve-fds=1"], "--preserve-fds"), (["--cgroup=a"], "--cgroup: a"), (["--user=nobody"], "--user"),
+                               (["--cwd=etc"], "Cwd must be an absolute path"), (["--env=X"], 'invalid environment variable: "X"'),
+                               (["--additional-gids=x"], "--additional-gids"), (["--nosuch"], "--nosuch")):
+            r = self.call("exec", *options, "c", "true")
+            self.refused(r, words)
+            self.assertEqual(r.returncode, 255)
+        self.refused(self.call("exec", "c"), "exec failed: process args cannot be empty")
 
     def test_exec_sees_the_container(self):
         self.running("sh", "-c", "echo data > /tmp/f; while true; do sleep 1; done")
@@ -493,6 +512,47 @@ class Oci(unittest.TestCase):
             json.dump({"args": ["sh", "-c", "id -u; pwd; echo $X; exit 3"], "env": ["PATH=/bin", "X=y"], "cwd": "/bin", "user": {"uid": 7, "gid": 8}}, f)
         r = self.call("exec", "--process", path, "c")
         self.assertEqual((r.returncode, r.stdout), (3, "7\n/bin\ny\n"))
+
+    def process_file(self, **process):
+        path = os.path.join(self.top, "process")
+        with open(path, "w") as f:
+            json.dump({"args": ["true"], "env": ["PATH=/bin"], "cwd": "/", **process}, f)
+        return "--process=" + path
+
+    def test_exec_process_file_and_the_container(self):
+        """What runc takes from the container when the file does not say it: limits, capabilities, umask, oomScoreAdj; and what it does not."""
+        p = self.bundle.config["process"]
+        p["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 123, "hard": 456}]
+        p["user"] = {"uid": 5, "gid": 6, "additionalGids": [7], "umask": 0o27}
+        p["capabilities"] = dict(NO_CAPS, bounding=["CAP_KILL"])
+        p["oomScoreAdj"] = 500
+        self.running()
+        script = "id -u; id -G; umask; ulimit -n; grep -E 'CapBnd|NoNewPrivs' /proc/self/status; cat /proc/self/oom_score_adj; env | grep -c ^TERM"
+        want = "0\n0\n0027\n123\nCapBnd:\t0000000000000020\nNoNewPrivs:\t0\n500\n0\n"
+        self.assertEqual(self.call("exec", self.process_file(args=["sh", "-c", script]), "c").stdout, want)
+        out = self.ok("exec", self.process_file(args=["sh", "-c", "umask; cat /proc/self/oom_score_adj"], user={"uid": 0, "gid": 0, "umask": 0o77}, oomScoreAdj=700), "c")
+        self.assertEqual(out, "0077\n700\n")
+        self.refused(self.call("exec", self.process_file(cwd=""), "c"), "exec failed: ", "process.cwd")
+        self.refused(self.call("exec", self.process_file(args=[]), "c"), "exec failed: ", "process.args")
+        self.refused(self.call("exec", self.process_file(oomScoreAdj=1001), "c"), "exec failed: ", "process.oomScoreAdj")
+        self.refused(self.call("exec", self.process_file(user={"additionalGids": [1] * 65537}), "c"), "exec failed: ", "additionalGids: more than 65536")
+
+    def test_exec_without_the_bundle(self):
+        """The container is as it was made, whatever becomes of its config.json."""
+        self.bundle.config["process"]["env"] += ["A=then"]
+        self.running()
+        os.unlink(os.path.join(self.bundle.path, "config.json"))
+        self.assertEqual(self.ok("exec", "c", "sh", "-c", "echo $A"), "then\n")
+        self.assertEqual(os.stat(os.path.join(self.root, "c", "state.json")).st_mode & 0o777, 0o600)
+
+    def test_home(self):
+        with open(os.path.join(self.bundle.rootfs, "etc/passwd"), "w") as f:
+            f.write("root:x:0:0:root:/root:/bin/sh\nbad:x:7\nu:x:7:8::/home/u:/bin/sh\n")
+        self.running()
+        self.assertEqual([self.ok("exec", "-u", user, "c", "sh", "-c", "echo $HOME") for user in ("0", "7", "9")], ["/root\n", "/home/u\n", "/\n"])
+        self.assertEqual(self.ok("exec", "-e", "HOME=/x", "c", "sh", "-c", "echo $HOME"), "/x\n")
+        self.ok("delete", "--force", "c")
+        self.assertEqual(self.sh("echo $HOME"), "/root\n")
 
     def detached(self, *args):
         """The pid of a detached exec. Its output is not ours to wait for."""
@@ -531,14 +591,27 @@ class Oci(unittest.TestCase):
         self.running()
         r = self.call("exec", "c", "nosuch")
         self.assertEqual(r.returncode, 255)
-        self.refused(r, "executable file not found in $PATH")
-        self.refused(self.call("exec", "c", "/nosuch"), "no such file or directory")
-        self.refused(self.call("exec", "c", "/etc"), "permission denied")
+        start = "exec failed: unable to start container process: "
+        self.refused(r, start + 'exec: "nosuch": executable file not found in $PATH')
+        self.refused(self.call("exec", "c", "/nosuch"), start + 'exec: "/nosuch": stat /nosuch: no such file or directory')
+        self.refused(self.call("exec", "c", "/etc"), start + 'exec: "/etc": permission denied')
+        self.refused(self.call("exec", "--cwd=/nosuch", "c", "true"), start + 'chdir to cwd ("/nosuch") set in config.json failed: no such file or directory')
         self.refused(self.call("exec", "nosuch", "true"), "does not exist")
         self.refused(self.call("exec", "c", "sh", "-c", *["x" * 100000] * 2), "larger than")
         self.ok("kill", "c", "KILL")
         self.wait_status("stopped")
         self.refused(self.call("exec", "c", "true"), "not running")
+        self.ok("delete", "c")
+        self.create("true")
+        self.refused(self.call("exec", "c", "true"), "has not been started")
+
+    def test_exec_paused(self):
+        self.running()
+        self.ok("pause", "c")
+        self.refused(self.call("exec", "c", "true"), "cannot exec in a paused container (use --ignore-paused to override)")
+        with subprocess.Popen([RUNTIME, "--root", self.root, "exec", "--ignore-paused", "c", "echo", "late"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as p:
+            self.ok("resume", "c")
+            self.assertEqual(p.communicate(timeout=60)[0], b"late\n")
 
     def test_many_execs(self):
         self.running()

@@ -113,16 +113,16 @@ static const char *why(long err)
 	}
 }
 
-static long change_dir(const char *dir, u32 umask)
+static long change_dir(const char *dir, u32 umask, bool complain)
 {
 	struct fs_state *fs = current->fs;
 	struct path p, old;
 	int err = path_lookup(AT_FDCWD, dir, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &p);
 
-	if (err) {
+	if (err && complain)
 		klog(LOG_ERR, "%.256s: cannot change to the working directory: %s", dir, why(err) ? why(err) : "unknown error");
+	if (err)
 		return err;
-	}
 	spin_lock(&fs->lock);
 	old = fs->cwd;
 	fs->cwd = p;
@@ -142,11 +142,13 @@ static void complain(const char *exe, long err)
 
 static long exec_program(const struct program *p, char *path)
 {
-	long err = change_dir(p->cwd, p->umask);
+	long err = stdio_init(p->stdio, p->tty); /* first: what fails closes them */
 
 	if (err)
 		return err;
-	err = stdio_init(p->stdio, p->tty);
+	err = change_dir(p->cwd, p->umask, p->complain);
+	if (err && p->cwd_failed)
+		*p->cwd_failed = true;
 	if (!err)
 		err = find_program(p->exe, p->env, path);
 	if (!err)

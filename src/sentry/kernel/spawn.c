@@ -78,16 +78,31 @@ static const char **next_vector(struct text *t, u32 n)
 	return v;
 }
 
-static long start(u32 id, const struct hc_spawn *r, u64 len)
+/* Of a program that will not have them. */
+static long close_files(const struct hc_spawn *r)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(r->stdio); i++)
+		if (r->stdio[i].handle != HC_NO_HANDLE) {
+			struct hc_file2 req = { .handle = r->stdio[i].handle };
+
+			hostcall(HC_CLOSE, &req, sizeof(req));
+		}
+	return -EINVAL;
+}
+
+static long start(u32 id, const struct hc_spawn *r, u64 len, bool *cwd_failed)
 {
 	struct program p = { .umask = r->umask, .uid = r->uid, .gid = r->gid, .groups = (const u32 *)r->data, .ngroups = r->ngroups,
-			     .caps = r->caps, .rlimits = r->rlimits, .stdio = r->stdio, .no_new_privs = r->no_new_privs, .spawn_id = id };
+			     .caps = r->caps, .rlimits = r->rlimits, .stdio = r->stdio, .no_new_privs = r->no_new_privs, .spawn_id = id,
+			     .oom_score_adj = r->oom_score_adj, .cwd_failed = cwd_failed };
 	struct tty *tty = NULL;
 	struct text t;
 	long err = -EINVAL;
 
-	if (len < sizeof(*r) || r->ngroups > (len - sizeof(*r)) / sizeof(u32))
+	if (len < sizeof(*r))
 		return -EINVAL;
+	if (r->oom_score_adj < -1000 || r->oom_score_adj > 1000 || r->ngroups > (len - sizeof(*r)) / sizeof(u32))
+		return close_files(r);
 	t = (struct text){ (const char *)r->data + r->ngroups * sizeof(u32), (const char *)r + len, false };
 	p.cwd = next_string(&t);
 	p.argv = next_vector(&t, r->argc);
@@ -96,6 +111,8 @@ static long start(u32 id, const struct hc_spawn *r, u64 len)
 	if (!t.bad && p.argv && p.env && r->argc) {
 		p.exe = p.argv[0];
 		err = start_program(&p);
+	} else {
+		close_files(r);
 	}
 	kfree(p.argv);
 	kfree(p.env);
@@ -108,6 +125,7 @@ static void spawn_task(void *arg)
 	struct request *r = arg;
 	struct hc_spawn_take take = { .id = r->id, .len = r->len };
 	void *buf = r->len <= SPAWN_MAX ? vmalloc_pages(r->len) : NULL;
+	bool cwd_failed = false;
 	long err = -ENOMEM;
 
 	wait_event(open_wait, READ_ONCE(open));
@@ -115,11 +133,11 @@ static void spawn_task(void *arg)
 		take.off = va_to_pa(buf);
 		err = hostcall(HC_SPAWN_TAKE, &take, sizeof(take));
 		if (!err)
-			err = start(r->id, buf, r->len);
+			err = start(r->id, buf, r->len, &cwd_failed);
 		vfree_pages(buf, r->len);
 	}
 	if (err)
-		say(r->id, SPAWN_FAILED, (u32)-err);
+		say(r->id, cwd_failed ? SPAWN_NO_CWD : SPAWN_FAILED, (u32)-err);
 	kfree(r);
 }
 

@@ -62,8 +62,9 @@ struct program {
 	const struct hc_stdio *stdio;
 	struct tty **tty; /* made when a standard file is a terminal */
 	bool no_new_privs, complain;
-	u64 ignored_signals; /* bit n-1: signal n */
 	s32 oom_score_adj;
+	bool *cwd_failed; /* told when it was the working directory that failed; or NULL */
+	u64 ignored_signals; /* bit n-1: signal n */
 	u32 spawn_id; /* 0: process 1 */
 };
 /* Start it and wait until it runs: 0, or why execve(2) failed. Sleeps. */
