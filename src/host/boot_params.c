@@ -226,6 +226,7 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->boot_mono_ns = now_ns();
 	bp->log_level = cfg->log_fd >= 0 ? LOG_DEBUG : LOG_WARN;
 	bp->strace = cfg->strace;
+	bp->contained = cfg->contained;
 	bp->stats = cfg->stats;
 	bp->host_network = cfg->host_sockets;
 	bp->oom_score_adj = cfg->oom_score_adj;

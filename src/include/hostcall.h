@@ -286,7 +286,7 @@ struct boot_params {
 	u64 cwd_off;
 	u64 hostname_off;
 	u32 nmounts;	  /* in their order; entry 0 is the root */
-	u32 pad1;
+	u32 pad0;
 	u64 mounts_off;	  /* struct boot_mount[nmounts] */
 	u64 host_mem_total; /* for /proc/meminfo: what the sandbox may use */
 	struct boot_limits limits;
@@ -302,6 +302,8 @@ struct boot_params {
 	u64 domainname_off;
 	u64 seccomp_off; /* struct sock_filter[seccomp_len]: of every program that is started from outside */
 	u32 seccomp_len; /* 0: none */
+	u32 contained;	 /* 1: the first process is a container's init, which pid_namespaces(7) protects */
+	u32 pad1;
 	u32 host_network; /* 1: the sockets of the first network namespace are the host's */
 	u32 nsettings;
 	u32 ndevices;

@@ -36,6 +36,7 @@ enum trap_kind {
 	TRAP_EXCEPTION, /* vector, error: another CPU exception, rip as the CPU leaves it */
 	TRAP_INTERRUPT, /* a kick or the timer; nothing of the task's doing */
 	TRAP_INT80,	/* the 32-bit system-call gate */
+	TRAP_GONE,	/* what stands for the address space on the host was killed from outside: the task can only end */
 };
 
 #define PF_PRESENT 0x1u

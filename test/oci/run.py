@@ -121,6 +121,19 @@ class Oci(unittest.TestCase):
     def test_killed_by_signal(self):
         self.assertEqual(self.run_args("sh", "-c", "sh -c 'kill -9 $$'; exit $?").returncode, 137)
 
+    def test_init_is_protected(self):
+        """pid_namespaces(7): signals without a handler do not reach the first process, but for SIGKILL from outside."""
+        out = self.sh("kill -9 $$; kill -TERM $$; (kill -9 1; kill -STOP 1); echo alive; trap 'echo handled' TERM; kill -TERM $$; echo still")
+        self.assertEqual(out, "alive\nhandled\nstill\n")
+        self.create("sleep", "100")
+        self.ok("start", "c")
+        self.ok("kill", "c", "TERM")
+        self.ok("kill", "c", "INT")
+        time.sleep(0.2)
+        self.assertEqual(json.loads(self.ok("state", "c"))["status"], "running")
+        self.ok("kill", "c", "KILL")
+        self.wait_stopped()
+
     def test_missing_program(self):
         self.refused(self.run_args("nosuch"), "executable file not found in $PATH")
         self.refused(self.run_args("/bin/nosuch"), "no such file or directory")

@@ -107,6 +107,13 @@ static bool trap_is(struct user_ctx *ctx, u32 kind, u32 vector, u64 error, u64 a
 	return true;
 }
 
+/* The stub's process died: the host's OOM killer, or someone with a kill(1). */
+static bool gone(struct user_ctx *ctx, struct unit *unit)
+{
+	unit->dead = true;
+	return trap_is(ctx, TRAP_GONE, 0, 0, 0);
+}
+
 static bool exception(struct user_ctx *ctx, u32 vector, u64 error)
 {
 	return trap_is(ctx, TRAP_EXCEPTION, vector, error, 0);
@@ -189,7 +196,7 @@ static bool trap_signal(struct user_ctx *ctx, struct mm *mm, struct unit *unit, 
 	struct host_siginfo info = { 0 };
 
 	if (sys_ptrace(PTRACE_GETSIGINFO, stub->tid, 0, &info) < 0)
-		return exception(ctx, X86_VEC_DF, 0);
+		return gone(ctx, unit);
 	if (info.code <= 0) /* kill(2) and the like, from outside */
 		return false;
 	switch (sig) {
@@ -223,10 +230,8 @@ static bool handle_stop(struct user_ctx *ctx, struct mm *mm, struct unit *unit, 
 {
 	u32 sig = status_signal(status);
 
-	if (!status_stopped(status) || sys_ptrace(PTRACE_GETREGS, stub->tid, 0, &stub->regs) < 0) {
-		unit->dead = true;
-		return exception(ctx, X86_VEC_DF, 0);
-	}
+	if (!status_stopped(status) || sys_ptrace(PTRACE_GETREGS, stub->tid, 0, &stub->regs) < 0)
+		return gone(ctx, unit);
 	stub->regs_valid = true;
 	if (unlikely(stub->in_fpu_page) && fpu_page_unfinished(unit, stub, ctx)) {
 		if (sig == SIGSEGV) /* reserved bits that XRSTOR refuses */
@@ -315,14 +320,13 @@ void pt_enter_user(struct user_ctx *ctx, struct mm *mm)
 		}
 		stub = begin_user(unit, mm, v, ctx);
 		if (unlikely(!stub)) {
-			exception(ctx, X86_VEC_DF, 0);
+			gone(ctx, unit);
 			return;
 		}
 		place_stub(v, stub);
 		if (unlikely(!load_state(unit, stub, ctx, v))) {
 			end_user(unit, v);
-			unit->dead = true;
-			exception(ctx, X86_VEC_DF, 0);
+			gone(ctx, unit);
 			return;
 		}
 		if (unlikely(ctx->debug || stub->debug.dr7))

@@ -147,6 +147,10 @@ static void serve_trap(struct task *t)
 		events_poll();
 		timers_kicked();
 		break;
+	case TRAP_GONE:
+		klog(LOG_WARN, "process %d: its memory was taken away on the host", t->proc->tgid->nr);
+		send_signal_process(t->proc, SIGKILL, SEND_SIG_PRIV);
+		break;
 	case TRAP_INT80: /* as a Linux without IA32 emulation: the gate does not exist */
 		t->ctx.trap.vector = X86_VEC_GP;
 		t->ctx.trap.error = 0x80 * 8 + 2;

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/string.h"
+#include "hostcall.h"
 #include "sentry/kernel/boot.h"
 #include "sentry/kernel/posix_timer.h"
 #include "sentry/kernel/ptrace.h"
@@ -489,9 +490,15 @@ static bool is_fault(int sig, const siginfo_t_k *info)
 	return sig_in(SIGSET_SYNC, sig) && info != SEND_SIG_NOINFO && info != SEND_SIG_PRIV && info->si_code > 0;
 }
 
+/* What `runsc-c do` was asked to run: a program as any other to who started it. */
+static bool is_plain_program(const struct process *p)
+{
+	return p == init_process && !boot_params->contained;
+}
+
 /*
- * pid_namespaces(7) keeps the first process of a namespace alive against its descendants. That of the sandbox is what the user
- * started, so it may still end itself (abort, kill -9 $$), and so may the host side.
+ * pid_namespaces(7) keeps the first process of a namespace alive against its descendants, and against signals from outside too that it has
+ * no handler for. A plain program may still end itself (abort, kill -9 $$), and the host side may end it.
  */
 bool init_protected(const struct process *p, int sig, const siginfo_t_k *info)
 {
@@ -499,7 +506,7 @@ bool init_protected(const struct process *p, int sig, const siginfo_t_k *info)
 
 	if (likely(!p->tgid || p->tgid->ns->reaper != p) || p->leader->sighand->action[sig - 1].handler != K_SIG_DFL)
 		return false;
-	if (p != init_process)
+	if (!is_plain_program(p))
 		return !sig_in(SIGSET_ONLY_KERNEL, sig) && !is_fault(sig, info);
 	if (!sig_from_inside(info))
 		return false;
@@ -512,7 +519,7 @@ static bool init_unkillable(const struct process *p, int sig, const siginfo_t_k 
 {
 	if (likely(!p->tgid || p->tgid->ns->reaper != p) || !sig_in(SIGSET_ONLY_KERNEL, sig))
 		return false;
-	if (p == init_process)
+	if (is_plain_program(p))
 		return init_protected(p, sig, info);
 	return sig_from_inside(info) && pid_nr_in(current->proc->tgid, p->tgid->ns);
 }
