@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -141,6 +142,18 @@ static int die_of(int sig)
 	return 128 + sig;
 }
 
+/*
+ * The container's first program was killed for want of memory, by the sentry, before the host saw the limit reached. Engines ask the host
+ * whether it was that (memory.events, memory.oom_control). So this process, which stands for the program and is to die of SIGKILL anyway,
+ * goes over the limit itself, as the one that the host's OOM killer takes first.
+ */
+static void exceed_memory_limit(const struct sandbox_config *cfg)
+{
+	if (cfg->oom_adj_fd < 0 || write(cfg->oom_adj_fd, "1000", 4) != 4)
+		return;
+	mmap(NULL, cfg->limits.memory_max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+}
+
 static int outcome(const struct run *r, const struct process *dead)
 {
 	if (!r->have_report)
@@ -148,6 +161,7 @@ static int outcome(const struct run *r, const struct process *dead)
 	switch (r->report.kind) {
 	case REPORT_EXITED:
 		return (int)(r->report.value & 0xff);
+	case REPORT_OOM:
 	case REPORT_SIGNALED:
 		return die_of((int)(r->report.value & 0x7f));
 	default:
@@ -260,6 +274,8 @@ int run_sandbox(const struct sandbox_config *cfg)
 		relay_init(&r.relay, cfg->listener, r.control);
 		watch(&r);
 		dead = first_dead(&r);
+		if (r.have_report && r.report.kind == REPORT_OOM)
+			exceed_memory_limit(cfg);
 	}
 	end_processes((struct process *const[]){ &r.sandbox, &r.gofer }, 2);
 	terminal_restore();

@@ -220,13 +220,21 @@ static u32 usable_cpus(void)
 	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (u32)MIN(CPU_COUNT(&set), MAX_CPUS);
 }
 
+#define MEMORY_RESERVE (4ull << 20)
+
 static u64 memory_size(const struct container *c)
 {
 	struct sysinfo info;
 	u64 total = sysinfo(&info) < 0 ? HOSTMEM_MIN : (u64)info.totalram * info.mem_unit, limit;
+	bool limited = false;
 
-	if ((cgroup_number(c, "memory.limit_in_bytes", &limit) || cgroup_number(c, "memory.max", &limit)) && limit < total)
+	if ((cgroup_number(c, "memory.limit_in_bytes", &limit) || cgroup_number(c, "memory.max", &limit)) && limit < total) {
 		total = limit;
+		limited = true;
+	}
+	/* The host charges more to the cgroup than what programs see: its processes there, their page tables. */
+	if (limited)
+		total -= MIN(total, MEMORY_RESERVE + total / 32);
 	return MAX(MIN(total, HOSTMEM_MAX) / HOSTMEM_UNIT * HOSTMEM_UNIT, HOSTMEM_MIN);
 }
 
@@ -262,6 +270,7 @@ static void fill_config(struct sandbox_config *cfg, const struct init_request *r
 		cfg->stdio_closed[fd] = standard_file_closed(fd);
 		cfg->stdio_nonblock[fd] = standard_file_own_nonblock(fd);
 	}
+	cfg->oom_adj_fd = cfg->limits.memory_max ? open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC) : -1;
 	settings_apply(&settings, cfg);
 	add_mounts(cfg, req);
 }

@@ -1,5 +1,6 @@
 #include "host/exit.h"
 
+#include <signal.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -165,6 +166,8 @@ static __noreturn void report_and_leave(u32 kind, u32 value)
 	struct sandbox_report report = { .kind = kind, .value = value };
 
 	send(control, &report, sizeof(report), MSG_NOSIGNAL);
+	while (kind == REPORT_OOM)
+		pause();
 	_exit(kind == REPORT_EXITED ? (int)value : 125);
 }
 
@@ -182,6 +185,8 @@ void host_exit(const struct hc_exit *req, const char *stats)
 		print_stats(stats, req->stats_len);
 	if (req->panic)
 		report_and_leave(REPORT_PANIC, req->signal & 0x7f);
+	if (req->signal == SIGKILL && req->oom)
+		report_and_leave(REPORT_OOM, SIGKILL);
 	if (req->signal)
 		report_and_leave(REPORT_SIGNALED, req->signal & 0x7f);
 	report_and_leave(REPORT_EXITED, req->status & 0xff);

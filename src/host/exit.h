@@ -6,10 +6,11 @@
 
 #include "hostcall.h"
 
-/* Sandbox -> command over the control socket; after one of the first three the sandbox process ends. */
+/* Sandbox -> command over the control socket; after one but the last the sandbox process ends. */
 enum report_kind {
 	REPORT_EXITED,	 /* value: status */
 	REPORT_SIGNALED, /* value: signal */
+	REPORT_OOM,	 /* the same of SIGKILL, for want of memory; the sandbox process keeps its memory and waits to be ended */
 	REPORT_PANIC,	 /* the sentry or the host side gave up; a line has been printed */
 	REPORT_SPAWN,	 /* of program `id`: state and value as in hc_spawn_say */
 };

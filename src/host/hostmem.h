@@ -18,7 +18,7 @@ struct hostmem {
 extern struct hostmem hostmem;
 
 #define HOSTMEM_UNIT (2ul << 20)
-#define HOSTMEM_MIN (64ul << 20)
+#define HOSTMEM_MIN (16ul << 20)
 #define HOSTMEM_MAX (64ul << 30)
 
 /* Create and map it, the file window behind it where address space allows; 0 or -errno. Nothing is touched. Shared: a memory file that other processes can map (ptrace's stubs);

@@ -63,6 +63,7 @@ struct sandbox_config {
 	const struct sandbox_device *devices;
 	s32 oom_score_adj;
 	struct boot_limits limits; /* of the cgroup that it is in */
+	int oom_adj_fd; /* the command's /proc/self/oom_score_adj when its cgroup limits memory, or -1 */
 	bool contained; /* all signals of the command's process are for process 1 */
 	u64 (*rlimits)[2]; /* RLIMIT_*: soft, hard; NULL: this process' */
 	bool strace, stats, no_uring;

@@ -73,7 +73,7 @@ struct hc_exit {
 	u32 status;  /* exit status of the sandbox command: 0..255 */
 	u32 signal;  /* nonzero: died of this signal */
 	u32 panic;   /* nonzero: the sentry gave up; the last HC_LOG line says why */
-	u32 pad;
+	u32 oom;     /* nonzero: it was killed for want of memory */
 	u64 stats_off, stats_len; /* final --stats text to print, may be 0 */
 };
 struct hc_rw {

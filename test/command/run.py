@@ -32,9 +32,15 @@ def raw(*args, **kwargs):
     return subprocess.run([RUNTIME, *args], capture_output=True, text=True, timeout=WAIT, cwd="/", **kwargs)
 
 
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
+def children(pid, thread=None):
+    with open(f"/proc/{pid}/task/{thread or pid}/children") as f:
         return [int(p) for p in f.read().split()]
+
+
+def cpu_time(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def comm(pid):
@@ -96,7 +102,7 @@ class Options(unittest.TestCase):
         self.refused(raw("do", "--cwd=", "true"), "--cwd")
         self.refused(raw("do", "--root=", "true"), "--root")
         self.refused(raw("do", "--rw=/etc/passwd", "true"), "--rw", "/etc/passwd")
-        self.refused(raw("do", "--memory=1M", "true"), "--memory", "64M")
+        self.refused(raw("do", "--memory=1M", "true"), "--memory", "16M")
         self.refused(raw("do", "--kvm-without=smap,nosuch", "true"), "--kvm-without", "nosuch")
         self.refused(raw("platforms", "extra"), "extra")
         self.refused(raw("do", ""), "empty")
@@ -414,6 +420,17 @@ print("after")
         script = "dd if=/dev/zero of=/tmp/f bs=1M count=300 2>/dev/null; echo $?; rm /tmp/f; echo x > /tmp/g; cat /tmp/g"
         result = run("/bin/sh", "-c", script, options=["--memory=96M"])
         self.assertEqual(result.stdout, b"1\nx\n", result.stderr)
+
+    def test_stub_killed_from_outside(self):
+        """As the host's OOM killer may do it: the program that it stands for ends by SIGKILL, the others go on."""
+        if PLATFORM != "ptrace":
+            self.skipTest("only the ptrace platform has host processes for address spaces")
+        with Running("sh -c 'echo ready; while :; do :; done'; echo $?") as s:
+            time.sleep(0.3)
+            sandbox = s.process("sandbox")
+            stubs = [p for t in os.listdir(f"/proc/{sandbox}/task") for p in children(sandbox, t)]
+            os.kill(max(stubs, key=cpu_time), signal.SIGKILL)
+            self.assertEqual(s.end()[:2], (0, b"137\n"))
 
 
 class StandardFiles(unittest.TestCase):

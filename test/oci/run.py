@@ -132,7 +132,24 @@ class Oci(unittest.TestCase):
         time.sleep(0.2)
         self.assertEqual(json.loads(self.ok("state", "c"))["status"], "running")
         self.ok("kill", "c", "KILL")
-        self.wait_stopped()
+        self.wait_status("stopped")
+
+    def test_out_of_memory(self):
+        """The worst program is killed, and of the first one the host's cgroup says that it was for memory."""
+        self.bundle.config["linux"]["resources"]["memory"] = {"limit": 40 << 20}
+        self.assertEqual(self.sh("busybox tail /dev/zero; echo $?"), "137\n")
+        self.bundle.config["linux"]["cgroupsPath"] = "/runsc-c-oom-test-%d" % os.getpid()
+        self.create("busybox", "tail", "/dev/zero")
+        self.ok("start", "c")
+        self.wait_status("stopped")
+        for name, key in (("memory/%s/memory.oom_control", "oom_kill 1"), ("%s/memory.events", "oom_kill 1")):
+            path = os.path.join("/sys/fs/cgroup", name % self.bundle.config["linux"]["cgroupsPath"].lstrip("/"))
+            if os.path.exists(path):
+                with open(path) as f:
+                    self.assertIn(key, f.read())
+                break
+        else:
+            self.fail("the host has no cgroup of the container")
 
     def test_missing_program(self):
         self.refused(self.run_args("nosuch"), "executable file not found in $PATH")

@@ -246,7 +246,8 @@ static bool last_of_namespace(const struct task *t)
 static __noreturn void exit_sandbox(const struct process *p)
 {
 	s32 code = p->flags & PROC_GROUP_EXIT ? p->group_exit_code : p->leader->exit_code;
-	struct hc_exit req = { .status = (u32)code >> 8 & 0xff, .signal = (u32)(code & 0x7f) };
+	struct hc_exit req = { .status = (u32)code >> 8 & 0xff, .signal = (u32)(code & 0x7f),
+			       .oom = (p->flags & PROC_OOM_KILLED) != 0 };
 
 	pagecache_sync(NULL); /* what is dirty of the host's files */
 	stats_report(&req.stats_off, &req.stats_len);

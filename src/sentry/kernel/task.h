@@ -148,7 +148,7 @@ struct process { /* a thread group */
 	u32 traced_dead; /* threads whose tracer has not waited for them: the process is not dead before; tasklist_lock */
 };
 enum { PROC_STOPPED = 1, PROC_CONTINUED = 2, PROC_GROUP_EXIT = 4, PROC_STOP_REPORTED = 8, PROC_CONT_REPORTED = 16,
-       PROC_UNKILLABLE = 32, PROC_ZOMBIE = 64, PROC_CLD_STOPPED = 128, PROC_CLD_CONTINUED = 256 /* parent to be told */ };
+       PROC_OOM_KILLED = 32, PROC_ZOMBIE = 64, PROC_CLD_STOPPED = 128, PROC_CLD_CONTINUED = 256 /* parent to be told */ };
 
 struct restart_block {
 	long (*fn)(struct restart_block *rb);

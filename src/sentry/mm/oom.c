@@ -5,6 +5,8 @@
 #include <asm/signal.h>
 
 #include "base/log.h"
+#include "hostcall.h"
+#include "sentry/kernel/boot.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/internal.h"
 #include "sentry/mm/pagetable.h"
@@ -13,7 +15,7 @@ s64 oom_badness(struct process *p, struct mm *mm)
 {
 	s64 points, total = (s64)frames_total();
 
-	if (p->oom_score_adj == -1000 || (p->flags & PROC_UNKILLABLE))
+	if (p->oom_score_adj == -1000)
 		return -1;
 	points = atomic_load(&mm->rss_anon) + atomic_load(&mm->rss_file) + atomic_load(&mm->rss_shmem);
 	points += p->oom_score_adj * (total / 1000);
@@ -81,7 +83,8 @@ static struct task *choose_victim(void)
 
 static void log_victim(const struct task *t, const struct mm *mm)
 {
-	klog(LOG_ERR,
+	/* A container's standard error is its own. */
+	klog(boot_params->contained ? LOG_INFO : LOG_ERR,
 	     "Out of memory: Killed process %d (%s) total-vm:%lukB, anon-rss:%ldkB, file-rss:%ldkB, shmem-rss:%ldkB, UID:%u "
 	     "pgtables:%ldkB oom_score_adj:%d",
 	     task_tgid(t), t->comm, mm->total_vm * 4, (long)atomic_load(&mm->rss_anon) * 4, (long)atomic_load(&mm->rss_file) * 4,
@@ -100,6 +103,7 @@ void oom_kill(void)
 	if (victim->mm)
 		log_victim(victim, victim->mm);
 	spin_unlock(&victim->alloc_lock);
+	__atomic_fetch_or(&victim->proc->flags, PROC_OOM_KILLED, __ATOMIC_RELAXED);
 	send_signal_process(victim->proc, SIGKILL, SEND_SIG_PRIV);
 	task_put(victim);
 }
