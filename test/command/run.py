@@ -511,6 +511,24 @@ class Terminal(unittest.TestCase):
         self.expect(fd, b"got a line")
         self.assertEqual(os.waitpid(pid, 0)[1], 0)
 
+    def test_name(self):
+        """The host's terminal has a name of its own among the sandbox's pseudo-terminals (ttyname(3), pts(4))."""
+        script = """
+import os, pty
+assert os.ttyname(0) == "/dev/pts/0" and os.stat(0).st_rdev == os.makedev(136, 0) == os.stat("/dev/pts/0").st_rdev
+assert os.ttyname(pty.openpty()[1]) == "/dev/pts/1"
+assert open("/proc/self/stat").read().split()[6] == str(136 << 8)
+for name in "/dev/pts/0", "/dev/tty", "/dev/console":
+    os.write(os.open(name, os.O_RDWR), name.encode())
+os.close(0), os.close(1), os.close(2)
+os.write(os.open("/dev/tty", os.O_RDWR), b"all there")
+"""
+        pid, fd = self.start("python3", "-c", script)
+        seen = self.expect(fd, b"all there")
+        for name in b"/dev/pts/0", b"/dev/tty", b"/dev/console":
+            self.assertIn(name, seen)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+
     def test_size(self):
         pid, fd = self.start("/bin/sh", "-c", "stty rows 33 cols 99; stty size")
         self.expect(fd, b"33 99")

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -505,6 +506,24 @@ class Oci(unittest.TestCase):
             self.running()
             self.assertEqual(self.ok("exec", "c", "echo", "x"), "x\n")
             self.ok("delete", "--force", "c")
+
+    def test_exec_with_a_terminal(self):
+        """Each exec -t has a pseudo-terminal of the container's, whose name goes with it."""
+        self.create("sleep", "100")
+        self.ok("start", "c")
+        self.assertEqual(self.ok("exec", "c", "sh", "-c", "ls /dev/pts; busybox test -e /dev/console || echo no console"), "ptmx\nno console\n")
+        for _ in range(2):
+            pid, fd = pty.fork()
+            if not pid:
+                os.execv(RUNTIME, [RUNTIME, "--root", self.root, "exec", "-t", "c", "busybox", "tty"])
+            seen = b""
+            with contextlib.suppress(OSError):
+                while more := os.read(fd, 1000):
+                    seen += more
+            os.close(fd)
+            self.assertEqual(os.waitpid(pid, 0)[1], 0)
+            self.assertEqual(seen, b"/dev/pts/0\r\n")
+        self.assertEqual(self.ok("exec", "c", "ls", "/dev/pts"), "ptmx\n")
 
     def test_exec_options(self):
         self.running()

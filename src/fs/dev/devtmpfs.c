@@ -4,6 +4,8 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "hostcall.h"
+#include "sentry/kernel/boot.h"
 #include "fs/dev/dev.h"
 #include "fs/dev/tty.h"
 #include "fs/memfs/memfs.h"
@@ -24,6 +26,14 @@ static int add(struct dentry *root, const char *name, u32 mode, u64 rdev, const 
 		d_add(d);
 	dentry_put(d);
 	return err;
+}
+
+static bool has_terminal(void)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(boot_params->stdio); i++)
+		if (boot_params->stdio[i].kind == STDIO_TTY)
+			return true;
+	return false;
 }
 
 int dev_populate(struct dentry *root)
@@ -48,8 +58,11 @@ int dev_populate(struct dentry *root)
 		u32 mode;
 	} dirs[] = { { "pts", 0755 }, { "shm", 01777 }, { "mqueue", 01777 } };
 	int err = 0;
-	for (u32 i = 0; i < ARRAY_SIZE(nodes) && !err; i++)
+	for (u32 i = 0; i < ARRAY_SIZE(nodes) && !err; i++) {
+		if (nodes[i].rdev == MKDEV(5, 1) && boot_params->contained && !has_terminal())
+			continue;
 		err = add(root, nodes[i].name, S_IFCHR | nodes[i].mode, nodes[i].rdev, NULL);
+	}
 	for (u32 i = 0; i < ARRAY_SIZE(links) && !err; i++)
 		err = add(root, links[i].name, S_IFLNK, 0, links[i].target);
 	for (u32 i = 0; i < ARRAY_SIZE(dirs) && !err; i++)

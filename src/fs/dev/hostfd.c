@@ -54,7 +54,16 @@ static void hostfd_release(struct file *file)
 {
 	struct hostfd *h = file->priv;
 	struct tty *tty = h->tty;
+	bool last = false;
 
+	if (tty) {
+		spin_lock(&tty->lock);
+		last = !--tty->slave_opens && tty->named && tty != console; /* the first program's keeps its name */
+		tty->named &= !last;
+		spin_unlock(&tty->lock);
+	}
+	if (last)
+		pts_remove(tty);
 	hostfd_put(h);
 	tty_put(tty);
 }
@@ -324,28 +333,43 @@ static void console_destroy(struct tty *tty)
 	hostfd_put(tty->priv);
 }
 
+static int host_tty_open(struct tty *tty, struct file *file);
+
 static const struct tty_ops console_ops = {
-	.destroy = console_destroy,
+	.open = host_tty_open, .destroy = console_destroy,
 	.set_termios = console_set_termios, .get_termios = console_get_termios, .set_winsize = console_set_winsize,
 	.get_winsize = console_get_winsize, .inq = console_inq,
 };
 
 static int console_open(struct inode *inode, struct file *file)
 {
-	if (!console)
+	if (!file->priv && !console)
 		return -ENXIO;
-	if (file->priv) /* through /dev/tty, which brought a reference */
-		tty_put(file->priv);
-	file->priv = console->priv;
-	refcount_inc(&((struct hostfd *)console->priv)->ref);
-	tty_get(console);
-	tty_open_ctty(console, file);
-	return 0;
+	return host_tty_open(file->priv ? file->priv : tty_get(console), file); /* /dev/tty brings its own */
 }
 
 static const struct file_ops console_fops = {
 	.open = console_open, .read = hostfd_read, .write = hostfd_write, .poll = hostfd_poll, .ioctl = hostfd_ioctl, .release = hostfd_release,
 };
+
+static void tty_opened(struct tty *tty)
+{
+	spin_lock(&tty->lock);
+	tty->slave_opens++;
+	spin_unlock(&tty->lock);
+}
+
+static int host_tty_open(struct tty *tty, struct file *file)
+{
+	struct hostfd *h = tty->priv;
+
+	file->fop = &console_fops;
+	file->priv = h;
+	refcount_inc(&h->ref);
+	tty_opened(tty);
+	tty_open_ctty(tty, file);
+	return 0;
+}
 
 /* A signal for the command: to the foreground job when the terminal made it, else to the first process. */
 static void signal_from_host(int sig)
@@ -373,6 +397,7 @@ static struct tty *console_create(struct hostfd *h)
 	tty->priv = h;
 	refcount_inc(&h->ref);
 	console_get_termios(tty, &tty->termios);
+	tty->named = pts_add(tty) == 0;
 	return tty;
 }
 
@@ -412,7 +437,7 @@ static struct file *open_nameless(struct hostfd *h, const struct hc_stdio *s)
 	inode->priv = h;
 	inode->iop = &hostfd_iops;
 	if (h->kind == STDIO_TTY)
-		inode->rdev = MKDEV(5, 1);
+		inode->rdev = h->tty->rdev;
 	else if (h->kind == STDIO_CHAR)
 		inode->rdev = MKDEV(1, 3);
 	file = file_on_inode(inode, h->tty ? "/dev/console" : "pipe", &hostfd_fops, h, s->flags);
@@ -421,15 +446,17 @@ static struct file *open_nameless(struct hostfd *h, const struct hc_stdio *s)
 	return file;
 }
 
-/* A terminal is /dev/console, where there is one: ttyname(3) compares the two. It is its user's, as after login. */
-static struct file *open_console(struct hostfd *h, const struct hc_stdio *s)
+/* A terminal is /dev/pts/N, where there is one: ttyname(3) compares the two. It is its user's, as after login. */
+static struct file *open_terminal(struct hostfd *h, const struct hc_stdio *s)
 {
 	struct file *file = NULL;
 	struct path path;
+	char name[32];
 
-	if (path_lookup(AT_FDCWD, "/dev/console", 0, &path))
+	ksnprintf(name, sizeof(name), "/dev/pts/%u", h->tty->index);
+	if (path_lookup(AT_FDCWD, h->tty->named ? name : "/dev/console", 0, &path))
 		return open_nameless(h, s);
-	if (S_ISCHR(path.dentry->inode->mode) && path.dentry->inode->rdev == MKDEV(5, 1)) {
+	if (S_ISCHR(path.dentry->inode->mode) && path.dentry->inode->rdev == h->tty->rdev) {
 		path.dentry->inode->uid = current->cred->uid;
 		file = file_on_path(&path, &hostfd_fops, h, s->flags);
 	}
@@ -439,12 +466,12 @@ static struct file *open_console(struct hostfd *h, const struct hc_stdio *s)
 
 static struct file *hostfd_open(struct hostfd *h, const struct hc_stdio *s)
 {
-	struct file *file = h->tty ? open_console(h, s) : open_nameless(h, s);
+	struct file *file = h->tty ? open_terminal(h, s) : open_nameless(h, s);
 
 	if (IS_ERR(file))
 		return file;
 	if (h->tty)
-		tty_get(h->tty);
+		tty_opened(tty_get(h->tty));
 	if (h->seekable)
 		file->mode |= FMODE_LSEEK | FMODE_PREAD;
 	return file;

@@ -37,10 +37,60 @@ static void pty_flush(struct tty *tty, u32 queue)
 
 static const struct tty_ops pty_ops = { .destroy = pty_destroy, .flush = pty_flush };
 
+static void devpts_add(u32 index)
+{
+	char name[16];
+	struct dentry *d;
+
+	if (!devpts_root)
+		return;
+	ksnprintf(name, sizeof(name), "%u", index);
+	d = simple_add_node(devpts_root, name, S_IFCHR | 0620, MKDEV(PTS_MAJOR, index));
+	if (!IS_ERR_OR_NULL(d) && d->inode) {
+		d->inode->uid = current->cred->fsuid;
+		d->inode->gid = 5; /* tty */
+	}
+}
+
+static void devpts_remove(u32 index)
+{
+	char name[16];
+
+	if (!devpts_root)
+		return;
+	ksnprintf(name, sizeof(name), "%u", index);
+	simple_remove(devpts_root, name);
+}
+
+int pts_add(struct tty *tty)
+{
+	u32 index;
+
+	spin_lock(&pty_lock);
+	for (index = 0; index < PTY_MAX && ptys[index]; index++)
+		;
+	if (index < PTY_MAX)
+		ptys[index] = tty;
+	spin_unlock(&pty_lock);
+	if (index == PTY_MAX)
+		return -ENOSPC;
+	tty->index = index;
+	tty->rdev = MKDEV(PTS_MAJOR, index);
+	devpts_add(index);
+	return 0;
+}
+
+void pts_remove(struct tty *tty)
+{
+	devpts_remove(tty->index);
+	spin_lock(&pty_lock);
+	ptys[tty->index] = NULL;
+	spin_unlock(&pty_lock);
+}
+
 static struct tty *pty_new(void)
 {
 	struct tty *tty = kzalloc(sizeof(*tty));
-	u32 index;
 
 	if (!tty)
 		return ERR_PTR(-ENOMEM);
@@ -51,18 +101,10 @@ static struct tty *pty_new(void)
 		tty_put(tty);
 		return ERR_PTR(-ENOMEM);
 	}
-	spin_lock(&pty_lock);
-	for (index = 0; index < PTY_MAX && ptys[index]; index++)
-		;
-	if (index < PTY_MAX)
-		ptys[index] = tty;
-	spin_unlock(&pty_lock);
-	if (index == PTY_MAX) {
+	if (pts_add(tty) < 0) {
 		tty_put(tty);
 		return ERR_PTR(-ENOSPC);
 	}
-	tty->index = index;
-	tty->rdev = MKDEV(PTS_MAJOR, index);
 	tty->master_open = tty->locked = true;
 	return tty;
 }
@@ -72,7 +114,9 @@ struct tty *pty_slave_get(u32 index)
 	struct tty *tty;
 
 	spin_lock(&pty_lock);
-	tty = index < PTY_MAX && ptys[index] ? tty_get(ptys[index]) : NULL;
+	tty = index < PTY_MAX ? ptys[index] : NULL;
+	if (tty && !refcount_inc_not_zero(&tty->ref))
+		tty = NULL;
 	spin_unlock(&pty_lock);
 	return tty;
 }
@@ -86,7 +130,6 @@ static int ptmx_open(struct inode *inode, struct file *file)
 	if (IS_ERR(tty))
 		return (int)PTR_ERR(tty);
 	file->priv = tty;
-	devpts_add(tty->index);
 	return 0;
 }
 
@@ -94,10 +137,7 @@ static void ptmx_release(struct file *file)
 {
 	struct tty *tty = file->priv;
 
-	devpts_remove(tty->index);
-	spin_lock(&pty_lock);
-	ptys[tty->index] = NULL;
-	spin_unlock(&pty_lock);
+	pts_remove(tty);
 	tty->master_open = false;
 	tty_hangup(tty);
 	tty_put(tty);
@@ -290,6 +330,8 @@ static int pts_open(struct inode *inode, struct file *file)
 		tty = pty_slave_get(dev_minor(inode->rdev));
 	if (!tty)
 		return -EIO;
+	if (tty->ops->open)
+		return tty->ops->open(tty, file);
 	spin_lock(&tty->lock);
 	if (!tty->master_open || tty->locked || tty->exclusive) {
 		int err = tty->master_open && tty->exclusive && !tty->locked ? -EBUSY : -EIO;
@@ -403,31 +445,6 @@ static int devpts_fill_super(struct super_block *sb, const char *source, const c
 	if (!devpts_root)
 		devpts_root = dentry_get(sb->root);
 	return 0;
-}
-
-void devpts_add(u32 index)
-{
-	char name[16];
-	struct dentry *d;
-
-	if (!devpts_root)
-		return;
-	ksnprintf(name, sizeof(name), "%u", index);
-	d = simple_add_node(devpts_root, name, S_IFCHR | 0620, MKDEV(PTS_MAJOR, index));
-	if (!IS_ERR_OR_NULL(d) && d->inode) {
-		d->inode->uid = current->cred->fsuid;
-		d->inode->gid = 5; /* tty */
-	}
-}
-
-void devpts_remove(u32 index)
-{
-	char name[16];
-
-	if (!devpts_root)
-		return;
-	ksnprintf(name, sizeof(name), "%u", index);
-	simple_remove(devpts_root, name);
 }
 
 void devpts_register(void);

@@ -23,6 +23,8 @@ struct tty;
 #define TTY_OUTPUT_SIZE 16384u /* from a slave to its master */
 
 struct tty_ops {
+	/* An open by name or by /dev/tty; takes a reference of the terminal over. 0. NULL: a pseudo-terminal's own. */
+	int (*open)(struct tty *tty, struct file *file);
 	/* Termios or window size was changed by an application: tell the far side. May sleep. 0 or -errno. NULL: nothing. */
 	int (*set_termios)(struct tty *tty, u32 cmd, const struct termios *t);
 	int (*set_winsize)(struct tty *tty, const struct winsize *w);
@@ -57,6 +59,7 @@ struct tty {
 	u32 out_head, out_tail;
 	struct waitq master_wait;
 	bool master_open, packet_mode, locked;
+	bool named; /* of the host's terminals: /dev/pts/N is there */
 	u8 packet_status;
 	u32 slave_opens, index;
 	bool slave_was_open;
@@ -100,7 +103,8 @@ void mem_devices_register(void);
 void tty_devices_register(void);
 void pty_devices_register(void);
 struct tty *pty_slave_get(u32 index);
-void devpts_add(u32 index);
-void devpts_remove(u32 index);
+/* A number, and with it the name /dev/pts/N: 0, or -ENOSPC. Names are made and taken away where it may sleep. */
+int pts_add(struct tty *tty);
+void pts_remove(struct tty *tty);
 
 #endif
