@@ -26,6 +26,7 @@ static const struct command commands[] = {
 	{ "resume", "let them go on", cmd_resume },
 	{ "update", "change the limits of a container", cmd_update },
 	{ "events", "print what a container uses", cmd_events },
+	{ "debug", "stacks of a sandbox's tasks; what it logs from now on", cmd_debug },
 	{ "spec", "write a config.json to start from", cmd_spec },
 	{ "features", "say what this runtime can do", cmd_features },
 	{ "platforms", "say which platforms work here, and which one \"auto\" takes", cmd_platforms },

@@ -1,12 +1,10 @@
 /* kill, delete, pause, resume, update: what is done to a container that exists. */
-#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,23 +13,23 @@
 
 enum { OPT_ALL = 'a', OPT_FORCE = 'f', OPT_RESOURCES = 'r', OPT_HELP = 256 };
 
-/* A number, or a name with or without SIG; 0: neither. */
-static int parse_signal(const char *text)
+/*
+ * To every program. SIGKILL to the one process that holds the sandbox is enough. A container that is paused gets it when it goes on.
+ */
+static int signal_all(const struct container *c, enum container_status s, int sig)
 {
-	char *end;
-	long n = strtol(text, &end, 10);
+	int fd = ask_send(c, HC_ASK_SIGNAL_ALL, (u32)sig, -1), err;
 
-	if (!*end && end != text)
-		return n > 0 && n <= 64 ? (int)n : 0;
-	if (!strncasecmp(text, "SIG", 3))
-		text += 3;
-	for (int sig = 1; sig < 32; sig++) {
-		const char *name = sigabbrev_np(sig);
-
-		if (name && !strcasecmp(name, text))
-			return sig;
+	if (fd < 0)
+		return oci_fail("the container's process does not answer: %s", strerror(errno));
+	if (s == STATUS_PAUSED) {
+		close(fd);
+		return 0;
 	}
-	return 0;
+	err = ask_answer(fd);
+	if (err == -EPIPE) /* the signal was its end */
+		return 0;
+	return err ? oci_fail("signals for all processes: %s", strerror(-err)) : 0;
 }
 
 int cmd_kill(int argc, char **argv)
@@ -40,20 +38,21 @@ int cmd_kill(int argc, char **argv)
 	static struct container c;
 	enum container_status s;
 	bool all = false;
-	int sig = SIGTERM, o, err;
+	int sig, o, err;
 
 	while ((o = next_option(argc, argv, options, "kill")) != -1) {
 		if (o == OPT_HELP)
-			return printf("Usage: runsc-c kill [--all] ID [SIGNAL]\nSend a signal (TERM by default) to the container's first process.\n") < 0;
+			return printf("Usage: runsc-c kill [--all] ID [SIGNAL]\n"
+				      "Send a signal (TERM by default; a number or a name) to the container's first program.\n\n"
+				      "  -a, --all   to all of its programs\n") < 0;
 		if (o != OPT_ALL)
 			return 1;
 		all = true;
 	}
 	if (argc - optind < 1 || argc - optind > 2)
 		return oci_fail("kill: a container id and perhaps a signal are needed");
-	if (argc - optind == 2)
-		sig = parse_signal(argv[optind + 1]);
-	if (!sig)
+	sig = parse_signal(argc - optind == 2 ? argv[optind + 1] : "");
+	if (sig < 0)
 		return oci_fail("unknown signal \"%s\"", argv[optind + 1]);
 	err = container_open(&c, argv[optind]);
 	if (err)
@@ -61,6 +60,8 @@ int cmd_kill(int argc, char **argv)
 	s = container_status(&c);
 	if (s == STATUS_STOPPED)
 		return all ? 0 : oci_fail("container not running");
+	if (all && sig != SIGKILL && s != STATUS_CREATED)
+		return signal_all(&c, s, sig);
 	if (kill(c.pid, sig) < 0)
 		return oci_fail("%s", errno == ESRCH ? "no such process" : strerror(errno));
 	if (s == STATUS_PAUSED && sig == SIGKILL)

@@ -15,7 +15,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -276,20 +275,6 @@ static size_t make_request(const struct spec_process *p)
 	return pen.full ? 0 : (size_t)(pen.at - request);
 }
 
-static int connect_to(const struct container *c)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int dir = open(c->dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/control.sock", dir); /* the folder's own path may be too long */
-	if (dir < 0 || fd < 0 || connect(fd, (void *)&a, sizeof(a)) < 0) {
-		close(fd);
-		fd = -1;
-	}
-	close(dir);
-	return fd;
-}
-
 static bool send_request(int fd, size_t n)
 {
 	struct iovec iov = { request, n };
@@ -401,7 +386,7 @@ static __noreturn void proxy_main(const struct container *c, const struct spec_p
 		_exit(255);
 	if (p->terminal && o->console_socket)
 		init_take_terminal(o->console_socket, p, ready);
-	fd = connect_to(c);
+	fd = ask_connect(c);
 	n = make_request(p);
 	if (!n)
 		dprintf(ready, "the arguments and the environment are larger than %u bytes", SPAWN_MAX);

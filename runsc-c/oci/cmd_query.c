@@ -1,4 +1,4 @@
-/* state, list, ps, events, spec, features: what is asked. */
+/* state, list, events, spec, features: what is asked. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -93,40 +93,6 @@ int cmd_list(int argc, char **argv)
 	}
 	if (json)
 		printf("%s\n", n ? json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "null");
-	return finish_stdout();
-}
-
-int cmd_ps(int argc, char **argv)
-{
-	static const struct option options[] = { { "format", required_argument, NULL, OPT_FORMAT }, { "help", no_argument, NULL, OPT_HELP }, { 0 } };
-	static struct container c;
-	static pid_t pids[65536];
-	bool json = false;
-	s32 n;
-	int o, err;
-
-	while ((o = next_option(argc, argv, options, "ps")) != -1)
-		switch (o) {
-		case OPT_FORMAT: json = !strcmp(optarg, "json"); break;
-		case OPT_HELP: return printf("Usage: runsc-c ps [--format=table|json] ID\nThe host's processes of a container.\n") < 0;
-		default: return 1;
-		}
-	if (argc - optind < 1)
-		return oci_fail("ps: a container id is needed");
-	err = container_look(&c, argv[optind]);
-	if (err)
-		return err;
-	if (container_status(&c) == STATUS_STOPPED)
-		return oci_fail("container not running");
-	n = cgroup_pids(&c, pids, ARRAY_SIZE(pids));
-	if (n < 0) {
-		pids[0] = c.pid;
-		n = 1;
-	}
-	printf("%s", json ? "[" : "PID\n");
-	for (s32 i = 0; i < n; i++)
-		printf(json ? "%s%d" : "%s%d\n", json && i ? "," : "", pids[i]);
-	printf("%s", json ? "]\n" : "");
 	return finish_stdout();
 }
 

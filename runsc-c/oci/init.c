@@ -260,6 +260,7 @@ static void fill_config(struct sandbox_config *cfg, const struct init_request *r
 		.ngroups = p->ngroups, .groups = p->groups, .no_new_privs = p->no_new_privs, .contained = true,
 		.seccomp = req->spec->seccomp.program, .seccomp_len = req->spec->seccomp.len,
 		.limits = read_limits(req->spec),
+		.own_pid_namespace = req->spec->namespaces.made & CLONE_NEWPID,
 		.own_network = namespaces_has(&req->spec->namespaces, CLONE_NEWNET), .host_sockets = oci_options.host_sockets,
 		.ndevices = req->spec->ndevices, .devices = req->spec->devices, .oom_score_adj = p->oom_score_adj,
 		.rlimits = (u64(*)[2])p->rlimits, .strace = oci_options.strace, .log_fd = open_log(req->container),

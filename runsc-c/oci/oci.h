@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
+#include "hostcall.h"
 #include "oci/spec.h"
 
 /* Options before the command, as runc has them. */
@@ -109,6 +110,18 @@ sigset_t block_all_signals(void);
 /* Let it start. 0 or a status. */
 int init_start(const struct container *c);
 
+/* ---- ask.c ---- */
+/* A connection to the process that stands for the container; -1 with errno. */
+int ask_connect(const struct container *c);
+/* Ask the sandbox; `text` gets the answer's text (-1: there is none). The connection that the answer comes over, or -1. */
+int ask_send(const struct container *c, enum hc_ask ask, u32 value, int text);
+/* Wait for it: 0, -errno, or -EPIPE when the sandbox is gone. The connection is closed. */
+int ask_answer(int fd);
+
+/* ---- signals.c ---- */
+/* A number, or a name with or without SIG; "": SIGTERM. -1: neither. */
+int parse_signal(const char *text);
+
 /* ---- commands ---- */
 int cmd_create(int argc, char **argv);
 int cmd_run(int argc, char **argv);
@@ -122,6 +135,7 @@ int cmd_ps(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_update(int argc, char **argv);
+int cmd_debug(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_spec(int argc, char **argv);
 int cmd_features(int argc, char **argv);

@@ -20,12 +20,14 @@ struct sandbox_report {
 	u32 id, state; /* REPORT_SPAWN */
 };
 /* Command -> sandbox. */
-enum control_kind { CONTROL_SIGNAL, CONTROL_SPAWN /* a struct hc_spawn follows; three descriptors come with it */, CONTROL_SPAWN_SIGNAL };
+enum control_kind { CONTROL_SIGNAL, CONTROL_SPAWN /* a struct hc_spawn follows; three descriptors come with it */, CONTROL_SPAWN_SIGNAL,
+		    CONTROL_ASK /* a descriptor may come with it, for the text of the answer */ };
 struct control_msg {
 	u32 kind;
 	u32 signal;
-	u32 id;	      /* of the program, chosen by the command */
-	u32 terminal; /* the signal is the terminal's: for the foreground job */
+	u32 id;		/* of the program or question, chosen by the command */
+	u32 terminal;	/* the signal is the terminal's: for the foreground job */
+	u32 ask, value; /* CONTROL_ASK: enum hc_ask */
 };
 
 /* Before the lock-down. log_fd: --debug-log, or -1. `counters` prints the platform's rows of --stats. */

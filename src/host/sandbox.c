@@ -98,8 +98,8 @@ static void prepare_ptrace(const struct sandbox_config *cfg)
 	host_set_platform_kick(ptrace_kick_vcpu);
 }
 
-/* The descriptors that came with a message; false: not exactly three. Others are closed. */
-static bool take_descriptors(struct msghdr *msg, int *fds)
+/* The descriptors that came with a message, `want` of them: false, and they are closed, when there are more or fewer. */
+static bool take_descriptors(struct msghdr *msg, int *fds, u32 want)
 {
 	u32 n = 0;
 
@@ -110,17 +110,29 @@ static bool take_descriptors(struct msghdr *msg, int *fds)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (n < 3)
+			if (n < want)
 				fds[n++] = fd;
 			else
 				close(fd);
 		}
 	}
-	if (n == 3)
+	if (n == want)
 		return true;
 	while (n)
 		close(fds[--n]);
 	return false;
+}
+
+static void on_ask(const struct control_msg *m, int fd)
+{
+	s64 h = fd < 0 ? HC_NO_HANDLE : handle_add(fd, HANDLE_STREAM, false);
+
+	if (h >= 0) {
+		events_push(HC_EV_ASK, m->id | (u64)m->ask << 32, (s64)(m->value | (u64)h << 32));
+		return;
+	}
+	close(fd);
+	host_say_spawn(m->id, SPAWN_ANSWERED, (u32)-h);
 }
 
 /* What the command says: signals that it got and passes on, programs to start. */
@@ -142,8 +154,10 @@ static void on_control(void)
 		_exit(125);
 	if (n < (ssize_t)sizeof(*m))
 		return;
-	have = take_descriptors(&msg, fds);
-	if (m->kind == CONTROL_SPAWN && have)
+	have = take_descriptors(&msg, fds, m->kind == CONTROL_SPAWN ? 3 : m->kind == CONTROL_ASK);
+	if (m->kind == CONTROL_ASK)
+		on_ask(m, have ? fds[0] : -1);
+	else if (m->kind == CONTROL_SPAWN && have)
 		spawn_arrived(m->id, m + 1, (size_t)n - sizeof(*m), fds);
 	else if (m->kind == CONTROL_SPAWN)
 		host_say_spawn(m->id, SPAWN_FAILED, EBADF);

@@ -55,6 +55,7 @@ struct sandbox_config {
 	u32 seccomp_len;
 	u64 ignored_signals; /* as in boot_params */
 	void (*forked)(const struct sandbox_config *cfg); /* in the command's process, when the other two have been made; or NULL */
+	bool own_pid_namespace; /* of a container: the first process is its init (pid_namespaces(7)) */
 	bool own_network; /* the command is in a network namespace that is not the host's: the sandbox needs no other */
 	bool host_sockets; /* its sockets are the host's, in the command's network namespace, which it stays in */
 	u32 nsettings;

@@ -98,7 +98,7 @@ s64 serve_spawn_say(u32 cpu, void *req)
 {
 	const struct hc_spawn_say *s = req;
 
-	if (s->state > SPAWN_NO_CWD)
+	if (s->state > SPAWN_ANSWERED)
 		return -EINVAL;
 	host_say_spawn(s->id, s->state, s->value);
 	return 0;

@@ -171,7 +171,10 @@ struct hc_spawn_take {
 	u64 off, len; /* sandbox memory; len: the request's whole length */
 };
 enum hc_spawn_state { SPAWN_STARTED, SPAWN_FAILED /* value: errno */, SPAWN_EXITED /* value: status */, SPAWN_SIGNALED /* value: signal */,
-		      SPAWN_NO_CWD /* failed so, at its working directory; value: errno */ };
+		      SPAWN_NO_CWD /* failed so, at its working directory; value: errno */,
+		      SPAWN_ANSWERED /* no program: what was asked is done; value: 0 or errno */ };
+/* What can be asked of a running sandbox. The value: */
+enum hc_ask { HC_ASK_SIGNAL_ALL /* a signal for every process */, HC_ASK_STACKS, HC_ASK_LOG_LEVEL /* as in boot_params */, HC_ASK_STRACE /* 0 or 1 */ };
 struct hc_spawn_say {
 	u32 id;
 	u32 state; /* enum hc_spawn_state */
@@ -209,6 +212,7 @@ s64 hostcall(u32 nr, void *req, size_t len);
 enum hc_event_kind { HC_EV_COMPLETION, HC_EV_SIGNAL /* result: the number; cookie 1: for process 1, 0: for the foreground job */, HC_EV_WINCH,
 		     HC_EV_SPAWN /* cookie: id, result: length */,
 		     HC_EV_SPAWN_SIGNAL /* cookie: id, bit 32: for its foreground job; result: number */,
+		     HC_EV_ASK /* cookie: id, enum hc_ask << 32; result: value, handle of a stream for the answer's text << 32 */,
 		     HC_EV_SOCKET /* cookie: handle of a host socket that was armed, result: POLL* */ };
 struct hc_event {
 	u32 kind;
@@ -286,7 +290,7 @@ struct boot_params {
 	u64 cwd_off;
 	u64 hostname_off;
 	u32 nmounts;	  /* in their order; entry 0 is the root */
-	u32 pad0;
+	u32 own_pid_namespace; /* 1: the first process is the init of a container's, which pid_namespaces(7) protects */
 	u64 mounts_off;	  /* struct boot_mount[nmounts] */
 	u64 host_mem_total; /* for /proc/meminfo: what the sandbox may use */
 	struct boot_limits limits;
@@ -302,7 +306,7 @@ struct boot_params {
 	u64 domainname_off;
 	u64 seccomp_off; /* struct sock_filter[seccomp_len]: of every program that is started from outside */
 	u32 seccomp_len; /* 0: none */
-	u32 contained;	 /* 1: the first process is a container's init, which pid_namespaces(7) protects */
+	u32 contained;	 /* 1: of a container */
 	u32 pad1;
 	u32 host_network; /* 1: the sockets of the first network namespace are the host's */
 	u32 nsettings;

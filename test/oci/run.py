@@ -417,6 +417,95 @@ class Oci(unittest.TestCase):
         self.wait_status("stopped")
         self.refused(self.call("start", "c"), "cannot start a container that has stopped")
 
+    def test_kill_names(self):
+        """Names and numbers that runc takes, and those of real-time signals."""
+        self.running("sh", "-c", "for s in 10 12 15 35 63; do trap \"echo got $s\" $s; done; echo up; while true; do sleep 0.02; done")
+        self.wait_output("up\n")
+        want = "up\n"
+        for name, number in (("USR1", 10), ("SIGUSR1", 10), ("sigusr2", 12), ("10", 10), ("015", 15), ("SIGTERM", 15), ("", 15), ("RTMIN+1", 35), ("SIGRTMAX-1", 63)):
+            self.ok("kill", "c", name)
+            want += f"got {number}\n"
+            self.wait_output(want)
+        self.ok("kill", "c", "0")
+        self.ok("kill", "c", "SIGIO")
+        for name in ("65", "-1", "NOSUCH", "TERMX", "15x", "RTMIN+40", "RTMIN-1"):
+            self.refused(self.call("kill", "--", "c", name), f'unknown signal "{name}"')
+
+    def wait_output(self, want):
+        for _ in range(1000):
+            if self.output() == want:
+                return
+            time.sleep(0.01)
+        self.assertEqual(self.output(), want)
+
+    def test_kill_all(self):
+        """Every program gets it, those of exec too; first programs without a handler are what pid_namespaces(7) says."""
+        child = "trap 'echo child' USR1; echo >> /tmp/up; while true; do sleep 0.02; done"
+        self.running("sh", "-c", f"trap 'echo first' USR1; sh -c \"{child}\" & echo >> /tmp/up; while true; do sleep 0.02; done")
+        pid_file = os.path.join(self.top, "exec-pid")
+        subprocess.run([RUNTIME, "--root", self.root, "exec", "--detach", "--pid-file", pid_file, "c", "sh", "-c", child.replace("child", "exec")],
+                       stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out, check=True, timeout=60)
+        self.ok("exec", "c", "sh", "-c", "while ! test $(grep -c ^ /tmp/up) = 3; do sleep 0.02; done")
+        self.ok("kill", "--all", "c", "USR1")
+        for _ in range(500):  # their sleeps got it, too, which the shells may tell
+            said = sorted({"child", "exec", "first"} & set(self.output().split()))
+            if len(said) == 3:
+                break
+            time.sleep(0.02)
+        self.assertEqual(said, ["child", "exec", "first"])
+        self.ok("pause", "c")
+        self.ok("kill", "-a", "c", "KILL")
+        with open(pid_file) as f, contextlib.suppress(ChildProcessError):  # its namespace ends when all who were in it are reaped
+            os.waitpid(int(f.read()), 0)
+        self.wait_status("stopped")
+        self.ok("kill", "--all", "c", "KILL")
+        self.ok("delete", "c")
+
+    def test_first_program_and_signals(self):
+        """Of a pid namespace of its own: a signal without a handler does nothing (pid_namespaces(7)); in another's it ends the program."""
+        self.running("sh", "-c", "kill -9 $$; kill -TERM $$; echo alive; sleep 100")
+        self.wait_output("alive\n")
+        self.ok("kill", "c", "TERM")
+        self.assertEqual(self.ok("exec", "c", "sh", "-c", "kill -9 1; echo $?"), "0\n")
+        self.ok("delete", "--force", "c")
+        self.bundle.config["linux"]["namespaces"] = [n for n in self.bundle.config["linux"]["namespaces"] if n["type"] != "pid"]
+        self.running()
+        self.ok("kill", "c", "TERM")
+        self.wait_status("stopped")
+
+    def test_ps(self):
+        """The processes that stand for programs, under these programs' names, and no helpers."""
+        pid = self.create("sleep", "1000")
+        self.ok("start", "c")
+        self.assertEqual(json.loads(self.ok("ps", "--format", "json", "c")), [pid])
+        second = self.detached("sh", "-c", "sleep 77; true")
+        self.assertEqual(sorted(json.loads(self.ok("ps", "-f", "json", "c"))), sorted([pid, second]))
+        self.assertEqual(self.ok("ps", "c", "-o", "pid,args").split(), ["PID", "COMMAND", str(pid), "sleep", "1000", str(second), "sh", "-c", "sleep", "77;", "true"])
+        self.assertEqual(self.ok("ps", "c", "-o", "comm,pid").split(), ["COMMAND", "PID", "sleep", str(pid), "sh", str(second)])
+        self.assertIn("sleep 1000", self.ok("ps", "c"))
+        self.refused(self.call("ps", "c", "-o", "comm"), "couldn't find PID field in ps output")
+        self.refused(self.call("ps", "--format", "x", "c"), "invalid format option")
+        self.assertNotEqual(self.call("ps", "c", "nosuch").returncode, 0)
+
+    def test_debug(self):
+        self.create("sh", "-c", "echo up; while true; do sleep 0.01; done", extra=())
+        self.ok("start", "c")
+        self.wait_output("up\n")
+        tasks = [line for line in self.ok("debug", "--stacks", "c").splitlines() if line.startswith("process 1 thread 1 \"sh\" vCPU ")]
+        self.assertEqual(len(tasks), 1)
+        self.ok("debug", "--strace=on", "c")
+        for _ in range(500):
+            if "clock_nanosleep(" in self.output():
+                break
+            time.sleep(0.01)
+        self.assertIn("clock_nanosleep(", self.output())
+        self.ok("debug", "--strace=off", "--log-level=debug", "c")
+        for args, words in ((["c"], "needed"), (["--stacks"], "needed"), (["--strace=x", "c"], "neither on nor off"), (["--log-level=x", "c"], "none of"),
+                            (["--stacks", "nosuch"], "does not exist")):
+            self.refused(self.call("debug", *args), words)
+        self.ok("pause", "c")
+        self.refused(self.call("debug", "--stacks", "c"), "not running")
+
     def test_delete_force(self):
         self.create("sleep", "100")
         self.ok("start", "c")

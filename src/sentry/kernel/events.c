@@ -32,12 +32,30 @@ struct poll_arm {
 void (*host_signal_hook)(int sig);
 static spinlock_t ring_lock = SPINLOCK_INIT;
 
+/* Signals that come before there is a program to have them: bit n-1 is signal n. */
+static _Atomic u64 early_signals;
+
+static void signal_init(u64 signals)
+{
+	for (int sig = 1; sig <= SIG_COUNT; sig++)
+		if (signals >> (sig - 1) & 1)
+			send_signal_process(init_process, sig, SEND_SIG_PRIV);
+}
+
+void host_signals_allow(void)
+{
+	signal_init(atomic_exchange(&early_signals, 0));
+}
+
 static void host_signal(int sig, bool to_init)
 {
-	if (host_signal_hook && !to_init)
+	if (host_signal_hook && !to_init) {
 		host_signal_hook(sig);
-	else if (init_process)
-		send_signal_process(init_process, sig, SEND_SIG_PRIV);
+	} else if (sig >= 1 && sig <= SIG_COUNT) {
+		atomic_fetch_or(&early_signals, 1ull << (sig - 1));
+		if (spawn_allowed())
+			host_signals_allow();
+	}
 }
 
 static void handle_event(const struct hc_event *ev)
@@ -60,6 +78,9 @@ static void handle_event(const struct hc_event *ev)
 		break;
 	case HC_EV_SPAWN_SIGNAL:
 		spawn_signal((u32)ev->cookie, ev->cookie >> 32, (int)ev->result);
+		break;
+	case HC_EV_ASK:
+		ask_request((u32)ev->cookie, (u32)(ev->cookie >> 32), (u32)ev->result, (hc_handle)((u64)ev->result >> 32));
 		break;
 	case HC_EV_SOCKET:
 		host_socket_event((hc_handle)ev->cookie, (u32)ev->result);

@@ -490,10 +490,10 @@ static bool is_fault(int sig, const siginfo_t_k *info)
 	return sig_in(SIGSET_SYNC, sig) && info != SEND_SIG_NOINFO && info != SEND_SIG_PRIV && info->si_code > 0;
 }
 
-/* What `runsc-c do` was asked to run: a program as any other to who started it. */
+/* What `runsc-c do` was asked to run, or a container in a pid namespace of others: a program as any other to who started it. */
 static bool is_plain_program(const struct process *p)
 {
-	return p == init_process && !boot_params->contained;
+	return p == init_process && !boot_params->own_pid_namespace;
 }
 
 /*

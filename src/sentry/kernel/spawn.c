@@ -19,12 +19,23 @@ struct request {
 };
 
 static struct waitq open_wait = WAITQ_INIT(open_wait);
-static bool open;
+static _Atomic bool open;
 
 void spawn_allow(void)
 {
-	WRITE_ONCE(open, true);
+	atomic_store(&open, true);
+	host_signals_allow();
 	wake_up_all(&open_wait);
+}
+
+bool spawn_allowed(void)
+{
+	return atomic_load(&open);
+}
+
+void spawn_wait_allowed(void)
+{
+	wait_event(open_wait, spawn_allowed());
 }
 
 static void say(u32 id, u32 state, u32 value)
@@ -128,7 +139,7 @@ static void spawn_task(void *arg)
 	bool cwd_failed = false;
 	long err = -ENOMEM;
 
-	wait_event(open_wait, READ_ONCE(open));
+	spawn_wait_allowed();
 	if (buf) {
 		take.off = va_to_pa(buf);
 		err = hostcall(HC_SPAWN_TAKE, &take, sizeof(take));

@@ -72,8 +72,13 @@ long start_program(const struct program *p);
 /* fork.c: a process without a parent, in the first one's place of the tree of files when that is there. NULL: no memory. */
 struct task *fork_program(void (*fn)(void *), void *arg, u32 spawn_id);
 /* spawn.c: events of the host side, and the end of such a process (status as wait(2) has it). */
-void spawn_allow(void); /* process 1 runs: requests that came earlier go on */
+void spawn_allow(void); /* process 1 runs: requests and signals that came earlier go on */
+bool spawn_allowed(void);
+void host_signals_allow(void); /* events.c */
 void spawn_request(u32 id, u64 len);
+/* ask.c */
+void ask_request(u32 id, u32 ask, u32 value, u32 handle);
+void spawn_wait_allowed(void);
 void spawn_started(u32 id);
 void spawn_signal(u32 id, bool foreground, int sig);
 void spawn_exited(u32 id, s32 code);

@@ -6,7 +6,7 @@
 #include "sentry/sys/syscall.h"
 
 enum { TRACE_STRACE = 1, TRACE_STATS = 2 };
-extern u32 trace_flags; /* set once at boot */
+extern u32 trace_flags; /* set at boot, and from outside (ask.c) */
 
 /* Run a call with whatever is switched on around it. */
 long trace_syscall(u64 nr, const struct sysargs *args, long (*call)(u64 nr, const struct sysargs *args));
