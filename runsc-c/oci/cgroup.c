@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "oci/cgroup.h"
 #include "oci/oci.h"
 
 struct hierarchy {
@@ -20,7 +21,7 @@ struct hierarchy {
 };
 #define HIERARCHIES_MAX CONTAINER_CGROUPS_MAX
 
-static int write_text(const char *dir, const char *file, const char *text)
+int cgroup_write(const char *dir, const char *file, const char *text)
 {
 	char path[4400];
 	int fd, err = 0;
@@ -158,7 +159,7 @@ static void inherit_cpuset(const char *dir)
 	*strrchr(parent, '/') = '\0';
 	for (u32 i = 0; i < ARRAY_SIZE(files); i++)
 		if (read_text(dir, files[i], text, sizeof(text)) && !*text && read_text(parent, files[i], text, sizeof(text)))
-			write_text(dir, files[i], text);
+			cgroup_write(dir, files[i], text);
 }
 
 static int make_directories(const struct hierarchy *h, const char *dir)
@@ -179,8 +180,8 @@ static int make_directories(const struct hierarchy *h, const char *dir)
 		if (last)
 			return 0;
 		if (h->v2) /* what its children may use; those that are not there are refused one by one */
-			for (const char *const *c = (const char *const[]){ "+cpu", "+memory", "+pids", "+io", "+cpuset", NULL }; *c; c++)
-				write_text(path, "cgroup.subtree_control", *c);
+			for (const char *const *c = (const char *const[]){ "+cpu", "+memory", "+pids", "+io", "+cpuset", "+hugetlb", "+rdma", NULL }; *c; c++)
+				cgroup_write(path, "cgroup.subtree_control", *c);
 		*p = '/';
 	}
 }
@@ -230,11 +231,13 @@ int cgroup_create(struct container *c, const struct spec *spec)
 			return oci_fail("cgroup %s: %s", dir, strerror(-err));
 		memcpy(c->cgroups[c->ncgroups++], dir, sizeof(dir));
 	}
+	if (cgroup_frozen(c)) /* it is somebody else's: ours would wait for ever */
+		return oci_fail("the container's cgroup is unexpectedly frozen");
 	return spec->resources ? cgroup_update(c, spec->resources) : 0;
 }
 
 /* The directory that has this file. */
-static const char *dir_with(const struct container *c, const char *file)
+const char *cgroup_dir_with(const struct container *c, const char *file)
 {
 	char path[4400];
 
@@ -246,134 +249,6 @@ static const char *dir_with(const struct container *c, const char *file)
 	return NULL;
 }
 
-/* ---- limits ---- */
-
-static int set(const struct container *c, const char *what, const char *v1, const char *v2, const char *text1, const char *text2)
-{
-	const char *dir = dir_with(c, v1);
-	int err;
-
-	if (dir) {
-		err = write_text(dir, v1, text1);
-	} else {
-		dir = v2 ? dir_with(c, v2) : NULL;
-		if (!dir)
-			return oci_fail("linux.resources.%s: no cgroup controller of this host has it", what);
-		err = write_text(dir, v2, text2);
-	}
-	return err ? oci_fail("linux.resources.%s: %s: %s", what, text1, strerror(-err)) : 0;
-}
-
-static int set_limit(const struct container *c, const char *what, const char *v1, const char *v2, s64 value)
-{
-	char text1[32], text2[32];
-
-	snprintf(text1, sizeof(text1), "%lld", (long long)value);
-	snprintf(text2, sizeof(text2), value < 0 ? "max" : "%lld", (long long)value);
-	return set(c, what, v1, v2, text1, text2);
-}
-
-static int set_memory(const struct container *c, struct json_object *memory, struct json_reader *r)
-{
-	s64 limit = 0, swap = 0, v;
-	bool has_limit = json_s64(r, memory, "linux.resources.memory", "limit", &limit) && limit;
-	bool has_swap = json_s64(r, memory, "linux.resources.memory", "swap", &swap) && swap;
-	char text[32];
-	int err = 0;
-
-	/* Neither order suits both ways on v1: the limit may not be above that of memory and swap together. */
-	if (has_limit && has_swap && dir_with(c, "memory.memsw.limit_in_bytes")) {
-		snprintf(text, sizeof(text), "%lld", (long long)limit);
-		if (write_text(dir_with(c, "memory.limit_in_bytes"), "memory.limit_in_bytes", text) < 0)
-			err = set_limit(c, "memory.swap", "memory.memsw.limit_in_bytes", NULL, swap);
-	}
-	if (!err && has_limit)
-		err = set_limit(c, "memory.limit", "memory.limit_in_bytes", "memory.max", limit);
-	if (!err && has_swap && dir_with(c, "memory.memsw.limit_in_bytes"))
-		err = set_limit(c, "memory.swap", "memory.memsw.limit_in_bytes", NULL, swap);
-	else if (!err && has_swap && dir_with(c, "memory.swap.max"))
-		err = set_limit(c, "memory.swap", "-", "memory.swap.max", swap < 0 ? -1 : swap - limit);
-	if (!err && json_s64(r, memory, "linux.resources.memory", "reservation", &v) && v)
-		err = set_limit(c, "memory.reservation", "memory.soft_limit_in_bytes", "memory.low", v);
-	return err;
-}
-
-u64 cgroup_weight(u64 shares)
-{
-	return 1 + (MAX(shares, 2ull) - 2) * 9999 / 262142;
-}
-
-static int set_cpu(const struct container *c, struct json_object *cpu, struct json_reader *r)
-{
-	const char *text;
-	s64 quota = 0;
-	u64 shares, period = 100000;
-	char v2[64];
-	int err = 0;
-
-	if (json_u64(r, cpu, "linux.resources.cpu", "shares", UINT32_MAX, &shares) && shares) {
-		char v1[32];
-
-		snprintf(v1, sizeof(v1), "%llu", (unsigned long long)shares);
-		snprintf(v2, sizeof(v2), "%llu", (unsigned long long)cgroup_weight(shares));
-		err = set(c, "cpu.shares", "cpu.shares", "cpu.weight", v1, v2);
-	}
-	json_u64(r, cpu, "linux.resources.cpu", "period", UINT32_MAX, &period);
-	if (!err && json_s64(r, cpu, "linux.resources.cpu", "quota", &quota) && quota) {
-		if (quota < 0)
-			snprintf(v2, sizeof(v2), "max %llu", (unsigned long long)period);
-		else
-			snprintf(v2, sizeof(v2), "%lld %llu", (long long)quota, (unsigned long long)period);
-		if (dir_with(c, "cpu.cfs_period_us"))
-			err = set_limit(c, "cpu.period", "cpu.cfs_period_us", NULL, (s64)period);
-		if (!err) {
-			char v1[32];
-
-			snprintf(v1, sizeof(v1), "%lld", (long long)quota);
-			err = set(c, "cpu.quota", "cpu.cfs_quota_us", "cpu.max", v1, v2);
-		}
-	}
-	text = json_text(r, cpu, "linux.resources.cpu", "cpus");
-	if (!err && text && *text)
-		err = set(c, "cpu.cpus", "cpuset.cpus", "cpuset.cpus", text, text);
-	text = json_text(r, cpu, "linux.resources.cpu", "mems");
-	if (!err && text && *text)
-		err = set(c, "cpu.mems", "cpuset.mems", "cpuset.mems", text, text);
-	return err;
-}
-
-static int set_others(const struct container *c, struct json_object *resources, struct json_reader *r)
-{
-	struct json_object *pids = json_member(r, resources, "linux.resources", "pids", json_type_object);
-	struct json_object *block = json_member(r, resources, "linux.resources", "blockIO", json_type_object);
-	s64 limit = 0;
-	u64 weight = 0;
-	int err = 0;
-
-	if (json_s64(r, pids, "linux.resources.pids", "limit", &limit) && limit) {
-		char text[32];
-
-		snprintf(text, sizeof(text), limit < 0 ? "max" : "%lld", (long long)limit);
-		err = set(c, "pids.limit", "pids.max", "pids.max", text, text);
-	}
-	if (!err && json_u64(r, block, "linux.resources.blockIO", "weight", 1000, &weight) && weight)
-		err = set_limit(c, "blockIO.weight", dir_with(c, "blkio.bfq.weight") ? "blkio.bfq.weight" : "blkio.weight", "io.bfq.weight",
-				(s64)weight);
-	return err;
-}
-
-int cgroup_update(const struct container *c, struct json_object *resources)
-{
-	struct json_reader r = { .document = "linux.resources" };
-	int err = set_memory(c, json_member(&r, resources, "linux.resources", "memory", json_type_object), &r);
-
-	if (!err)
-		err = set_cpu(c, json_member(&r, resources, "linux.resources", "cpu", json_type_object), &r);
-	if (!err)
-		err = set_others(c, resources, &r);
-	return !err && r.failed ? oci_fail("%s", r.error) : err;
-}
-
 /* ---- who is in ---- */
 
 int cgroup_join(const struct container *c, pid_t pid)
@@ -382,7 +257,7 @@ int cgroup_join(const struct container *c, pid_t pid)
 
 	snprintf(text, sizeof(text), "%d", (int)pid);
 	for (u32 i = 0; i < c->ncgroups; i++) {
-		int err = write_text(c->cgroups[i], "cgroup.procs", text);
+		int err = cgroup_write(c->cgroups[i], "cgroup.procs", text);
 
 		if (err)
 			return oci_fail("cgroup %s: joining: %s", c->cgroups[i], strerror(-err));
@@ -390,13 +265,16 @@ int cgroup_join(const struct container *c, pid_t pid)
 	return 0;
 }
 
-int cgroup_open_only(const struct container *c)
+bool cgroup_is_v2(const struct container *c)
 {
 	struct statfs fs;
 
-	if (c->ncgroups != 1 || statfs(c->cgroups[0], &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
-		return -1;
-	return open(c->cgroups[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return c->ncgroups == 1 && statfs(c->cgroups[0], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+int cgroup_open_only(const struct container *c)
+{
+	return !cgroup_is_v2(c) ? -1 : open(c->cgroups[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* The last of a container's processes leave a moment after their parent. */
@@ -404,7 +282,7 @@ void cgroup_remove(const struct container *c)
 {
 	for (u32 i = 0; i < c->ncgroups; i++)
 		for (u32 tries = 0; rmdir(c->cgroups[i]) < 0 && errno == EBUSY; tries++) {
-			if (tries == 500) {
+			if (tries == 5000) {
 				oci_warn("cgroup %s: still in use", c->cgroups[i]);
 				break;
 			}
@@ -414,18 +292,18 @@ void cgroup_remove(const struct container *c)
 
 int cgroup_freeze(const struct container *c, bool frozen)
 {
-	const char *dir = dir_with(c, "freezer.state"), *file = "freezer.state", *want = frozen ? "FROZEN" : "THAWED";
+	const char *dir = cgroup_dir_with(c, "freezer.state"), *file = "freezer.state", *want = frozen ? "FROZEN" : "THAWED";
 	char text[64];
 	int err;
 
 	if (!dir) {
 		file = "cgroup.freeze";
 		want = frozen ? "1" : "0";
-		dir = dir_with(c, file);
+		dir = cgroup_dir_with(c, file);
 	}
 	if (!dir)
 		return oci_fail("no cgroup of this container can be frozen");
-	err = write_text(dir, file, want);
+	err = cgroup_write(dir, file, want);
 	if (err)
 		return oci_fail("%s/%s: %s", dir, file, strerror(-err));
 	for (u32 tries = 0; tries < 2000; tries++) {
@@ -438,12 +316,12 @@ int cgroup_freeze(const struct container *c, bool frozen)
 
 bool cgroup_frozen(const struct container *c)
 {
-	const char *dir = dir_with(c, "freezer.state");
+	const char *dir = cgroup_dir_with(c, "freezer.state");
 	char text[256];
 
 	if (dir)
 		return read_text(dir, "freezer.state", text, sizeof(text)) && strcmp(text, "THAWED");
-	dir = dir_with(c, "cgroup.freeze");
+	dir = cgroup_dir_with(c, "cgroup.freeze");
 	return dir && read_text(dir, "cgroup.freeze", text, sizeof(text)) && !strcmp(text, "1");
 }
 
@@ -468,7 +346,7 @@ s32 cgroup_pids(const struct container *c, pid_t *pids, u32 max)
 
 bool cgroup_number(const struct container *c, const char *file, u64 *out)
 {
-	const char *dir = dir_with(c, file);
+	const char *dir = cgroup_dir_with(c, file);
 	char text[64], *end;
 
 	if (!dir || !read_text(dir, file, text, sizeof(text)))

@@ -101,7 +101,7 @@ static void set_created(struct container *c)
 static void warn_of_ignored(const struct spec *spec)
 {
 	static const char *const ignored[] = { "intelRdt", "mountLabel", "timeOffsets" };
-	static const char *const ignored_resources[] = { "network", "hugepageLimits", "rdma" };
+	static const char *const ignored_resources[] = { "rdma" };
 	struct json_object *linux_part = NULL, *o;
 
 	json_object_object_get_ex(spec->document, "linux", &linux_part);

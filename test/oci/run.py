@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import json
 import os
+import pathlib
 import pty
 import shutil
 import signal
@@ -540,6 +541,68 @@ class Oci(unittest.TestCase):
         self.ok("update", "--resources", "-", "c", text='{"pids": {"limit": 300}}')
         self.assertEqual(json.loads(self.ok("events", "--stats", "c"))["data"]["pids"]["limit"], 300)
 
+    def cgroup_file(self, name):
+        with open(os.path.join(self.root, "c", "state.json")) as f:
+            for d in json.load(f)["cgroups"]:
+                if os.path.exists(os.path.join(d, name)):
+                    with open(os.path.join(d, name)) as f2:
+                        return f2.read()
+        return None
+
+    def test_block_limits(self):
+        with open("/proc/partitions") as f:
+            major, minor = next((int(n) for n in line.split()[:2]) for line in f if line.strip() and line[0] != "m")
+        self.bundle.config["linux"]["resources"] = {"blockIO": {"throttleWriteBpsDevice": [{"major": major, "minor": minor, "rate": 1 << 20}]}}
+        self.create("true")
+        text = self.cgroup_file("blkio.throttle.write_bps_device") or self.cgroup_file("io.max")
+        self.assertIn(f"{major}:{minor}", text)
+        self.assertIn(str(1 << 20), text)
+
+    def test_unified(self):
+        """Version 2 by file names: where there is version 1, an error as runc's. The view of version 2 alone is made for the test."""
+        self.bundle.config["linux"]["resources"] = {"unified": {"cgroup.max.depth": "3"}}
+        self.bundle.write()
+        if any(line.split()[2] == "cgroup" for line in pathlib.Path("/proc/mounts").read_text().splitlines()):
+            self.refused(self.call("create", "c"), "cannot use unified on cgroup v1")
+        alone = "for d in /sys/fs/cgroup/*; do test -e $d/cgroup.controllers || umount $d; done 2>/dev/null; exec \"$@\""
+        argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", alone, "sh", RUNTIME, "--root", self.root, "--log", self.log, "--log-format", "json",
+                "create", "--bundle", self.bundle.path, "c"]
+        errors = pathlib.Path(self.log + ".err")
+
+        def run():
+            with errors.open("w") as f:
+                return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=f, timeout=60).returncode
+        self.assertEqual(run(), 0, errors.read_text())
+        self.assertEqual(self.cgroup_file("cgroup.max.depth"), "3\n")
+        self.ok("delete", "--force", "c")
+        for name, value, words in (("cgroup.max.depth", "x", "linux.resources.unified.cgroup.max.depth: x: Invalid argument"),
+                                   ("nosuch.max", "1", "linux.resources.unified.nosuch.max"), ("a/b", "1", "must be a file name (no slashes)")):
+            self.bundle.config["linux"]["resources"] = {"unified": {name: value}}
+            self.bundle.write()
+            self.assertEqual(run(), 1)
+            self.assertIn(words, errors.read_text())
+
+    def test_bad_limits(self):
+        for resources, words in (({"unified": {"a": 1}}, "linux.resources.unified.a: a string is needed"), ({"unified": []}, "linux.resources.unified"),
+                                 ({"memory": {"limit": "1G"}}, "linux.resources.memory.limit"), ({"cpu": {"shares": -1}}, "linux.resources.cpu.shares"),
+                                 ({"cpu": []}, "linux.resources.cpu"), ({"pids": {"limit": 1.5}}, "linux.resources.pids.limit"),
+                                 ({"blockIO": {"throttleReadBpsDevice": [{"major": 1}]}}, "linux.resources.blockIO.throttleReadBpsDevice[0]"),
+                                 ({"hugepageLimits": [{"limit": 1}]}, "linux.resources.hugepageLimits[0]"),
+                                 ({"hugepageLimits": [{"pageSize": "3MB", "limit": 1}]}, "linux.resources.hugepageLimits[0]"),
+                                 ({"network": {"priorities": [{"name": 1}]}}, "linux.resources.network.priorities"),
+                                 ({"memory": {"swappiness": 101}}, "linux.resources.memory.swappiness")):
+            self.bundle.config["linux"]["resources"] = resources
+            self.bundle.write()
+            self.refused(self.call("create", "c"), words)
+
+    def test_delete_force_with_a_broken_state(self):
+        os.makedirs(os.path.join(self.root, "c"))
+        with open(os.path.join(self.root, "c", "state.json"), "w") as f:
+            f.write('{"pid": ')
+        self.assertEqual(self.call("delete", "c").returncode, 1)
+        self.ok("delete", "--force", "c")
+        self.assertFalse(os.path.exists(os.path.join(self.root, "c")))
+
     def test_hooks(self):
         trace = os.path.join(self.top, "hooks")
         self.bundle.config["hooks"] = {
@@ -774,6 +837,7 @@ class Oci(unittest.TestCase):
         good = json.dumps(self.bundle.config)
         for path, value, words in [(("process", "args"), [], ["process.args"]), (("process", "args"), "sh", ["process.args", "array"]),
                                    (("process", "cwd"), "etc", ["process.cwd"]), (("process", "user"), {"uid": -1}, ["process.user.uid"]),
+                                   (("process", "user"), {"additionalGids": [1] * 65537}, ["process.user.additionalGids", "65536"]),
                                    (("process", "rlimits"), [{"type": "RLIMIT_X", "soft": 1, "hard": 1}], ["RLIMIT_X"]),
                                    (("mounts",), [{"destination": "x"}], ["mounts[0].destination"]),
                                    (("mounts",), [{"destination": "/x", "type": "nosuchfs"}], ["nosuchfs"]),
