@@ -1,6 +1,7 @@
 /* Ancillary data buffers: cmsg(3). */
 #include "base/string.h"
 #include "net/sock.h"
+#include "sentry/kernel/timer.h"
 
 void put_cmsg(struct msg *m, s32 level, s32 type, const void *data, size_t len)
 {
@@ -35,4 +36,16 @@ const struct cmsghdr_k *next_cmsg(const struct msg *m, u64 *off, int *err)
 	}
 	*off += CMSG_ALIGN_K(c->len);
 	return c;
+}
+
+void put_stamp(const struct sock *sk, struct msg *m, u64 ns)
+{
+	s64 t[2] = { ns / NSEC_PER_SEC, ns % NSEC_PER_SEC };
+
+	if (sk->rxtimestampns) {
+		put_cmsg(m, SOL_SOCKET, SO_TIMESTAMPNS_OLD, t, sizeof(t));
+	} else if (sk->rxtimestamp) {
+		t[1] /= 1000;
+		put_cmsg(m, SOL_SOCKET, SO_TIMESTAMP_OLD, t, sizeof(t));
+	}
 }

@@ -5,6 +5,11 @@
 #include "net/sock.h"
 
 struct unix_addr;
+struct sock_error { /* struct sock_extended_err: what is in a queue of errors */
+	u32 err;
+	u8 origin, type, code, pad;
+	u32 info, data;
+};
 struct pkt {
 	struct list_head node;
 	u32 len;
@@ -15,7 +20,9 @@ struct pkt {
 	struct unix_addr *unix_from;
 	u8 src[16], dst[16];
 	u16 sport, dport;
-	u32 group; /* netlink multicast group */
+	u8 ttl, tos;	 /* of the IP header */
+	struct sock_error ee;
+	u32 group; /* netlink multicast group; AF_PACKET: PACKET_HOST and its like */
 	u64 stamp_ns; /* CLOCK_REALTIME of arrival */
 	struct scm_fp *fp;
 	struct ucred_k cred;

@@ -60,6 +60,7 @@ struct proto_ops {
 
 struct pkt;
 struct net_ns;
+struct sock_prog;
 struct sock {
 	refcount_t ref;
 	const struct proto_ops *ops;
@@ -89,7 +90,8 @@ struct sock {
 	u64 rcvtimeo, sndtimeo; /* ns; ~0ull: none */
 	struct linger_k linger;
 	bool passcred, reuseaddr, reuseport, keepalive, broadcast, oobinline, dontroute, passsec, rxtimestamp, rxtimestampns,
-		debug, no_check;
+		debug, no_check, filter_locked;
+	struct sock_prog *filter; /* lock; filter.c */
 	s32 peek_off; /* SO_PEEK_OFF; -1: off */
 };
 
@@ -156,6 +158,7 @@ void net_init(void);
 void unix_init(void);
 void inet_init(void);
 void netlink_init(void);
+void packet_init(void);
 
 /* The sock of a descriptor, its file referenced in *f: ERR_PTR(-EBADF, -ENOTSOCK). */
 struct sock *sock_from_fd(s32 fd, struct file **f);
@@ -173,6 +176,8 @@ int addr_to_user(const struct sockaddr_k *a, u32 klen, u64 uaddr, u64 ulenp);
 /* ---- ancillary data (cmsg.c) ---- */
 /* Append to the receiver's control buffer; sets MSG_CTRUNC in out_flags when it does not fit. */
 void put_cmsg(struct msg *m, s32 level, s32 type, const void *data, size_t len);
+/* When it arrived, for who asked (socket(7), SO_TIMESTAMP). */
+void put_stamp(const struct sock *sk, struct msg *m, u64 ns);
 /* Walk what is sent: the next header from *off, or NULL; -EINVAL in *err when malformed. */
 const struct cmsghdr_k *next_cmsg(const struct msg *m, u64 *off, int *err);
 

@@ -8,6 +8,7 @@
 #include <linux/stat.h>
 
 #include "base/string.h"
+#include "net/filter.h"
 #include "net/net_ns.h"
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/user_ns.h"
@@ -31,6 +32,7 @@ void net_init(void)
 	unix_init();
 	inet_init();
 	netlink_init();
+	packet_init();
 }
 
 /* ---- objects ---- */
@@ -92,6 +94,7 @@ void sock_put(struct sock *sk)
 	sock_delist(sk); /* first: who walks the list sees whole sockets */
 	if (sk->ops->destroy)
 		sk->ops->destroy(sk);
+	sock_drop_filter(sk);
 	ns_put(&sk->net->c);
 	kfree(sk);
 }

@@ -3,6 +3,7 @@
 #include <linux/fcntl.h>
 
 #include "base/string.h"
+#include "net/filter.h"
 #include "net/net_ns.h"
 #include "net/sock.h"
 #include "sentry/kernel/task.h"
@@ -166,6 +167,10 @@ int sock_set_common(struct sock *sk, s32 opt, const void *val, u32 len)
 		return 0;
 	}
 	switch (opt) {
+	case SO_ATTACH_FILTER:
+	case SO_DETACH_FILTER:
+	case SO_LOCK_FILTER:
+		return sock_set_filter(sk, opt, val, len);
 	case SO_LINGER:
 		if (len < sizeof(sk->linger))
 			return -EINVAL;
@@ -214,6 +219,8 @@ int sock_get_common(struct sock *sk, s32 opt, void *val, u32 *len)
 		return opt_put_int(val, len, sk->state == SS_LISTEN);
 	case SO_PEEK_OFF:
 		return sk->family == AF_UNIX ? opt_put_int(val, len, sk->peek_off) : -EOPNOTSUPP;
+	case SO_LOCK_FILTER:
+		return opt_put_int(val, len, sk->filter_locked);
 	case SO_BUSY_POLL:
 		return opt_put_int(val, len, 0);
 	case SO_INCOMING_CPU:

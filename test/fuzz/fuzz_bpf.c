@@ -1,4 +1,4 @@
-/* The checker of seccomp filters: what it accepts must end, and read nothing but its input. */
+/* The checker of seccomp filters and of socket filters: what it accepts must end, and read nothing but its input. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
@@ -8,6 +8,19 @@
 #include "sentry/kernel/bpf.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+void random_bytes(void *buf, size_t n);
+
+void random_bytes(void *buf, size_t n)
+{
+	memset(buf, 1, n);
+}
+
+static void on_packet(const struct sock_filter *prog, const u8 *input, u32 len)
+{
+	struct bpf_packet p = { .data = input + 14, .end = input + len, .mac = input, .net = input + 14, .len = len - 14, .protocol = 0x800 };
+
+	bpf_run_packet(prog, &p);
+}
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
@@ -24,6 +37,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	memcpy(prog, data, len * sizeof(*prog));
 	if (bpf_valid(prog, len, words))
 		bpf_run(prog, input, words);
+	if (bpf_valid(prog, len, 0))
+		on_packet(prog, (const u8 *)input, words * 4);
 	free(prog);
 	free(input);
 	return 0;

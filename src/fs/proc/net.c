@@ -7,10 +7,6 @@
 #include "net/show.h"
 #include "sentry/kernel/task.h"
 
-#define RAW_TITLE "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n"
-#define RAW6_TITLE                                                                                                     \
-	"  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when "  \
-	"retrnsmt   uid  timeout inode ref pointer drops\n"
 /* `own` on our loopback, else the host's file. */
 #define FILE_OF(name, own)                                                              \
 	static int show_##name(struct seq *s, struct inode *inode)                      \
@@ -36,21 +32,21 @@ TABLE(dev, "Inter-|   Receive                                                |  
 		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier "
 		"compressed\n    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0 "
 		"      0          0\n")
-SOCKETS(tcp, inet_show(s, AF_INET, SOCK_STREAM))
-SOCKETS(tcp6, inet_show(s, AF_INET6, SOCK_STREAM))
-SOCKETS(udp, inet_show(s, AF_INET, SOCK_DGRAM))
-SOCKETS(udp6, inet_show(s, AF_INET6, SOCK_DGRAM))
+SOCKETS(tcp, inet_show(s, AF_INET, SOCK_STREAM, false))
+SOCKETS(tcp6, inet_show(s, AF_INET6, SOCK_STREAM, false))
+SOCKETS(udp, inet_show(s, AF_INET, SOCK_DGRAM, false))
+SOCKETS(udp6, inet_show(s, AF_INET6, SOCK_DGRAM, false))
 FILE_OF(sockstat, inet_show_counts(s))
 FILE_OF(sockstat6, inet_show_counts6(s))
-TABLE(raw, RAW_TITLE)
-TABLE(raw6, RAW6_TITLE)
+FILE_OF(raw, inet_show(s, AF_INET, SOCK_RAW, false))
+FILE_OF(raw6, inet_show(s, AF_INET6, SOCK_RAW, false))
 TABLE(route, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n")
 TABLE(arp, "IP address       HW type     Flags       HW address            Mask     Device\n")
 TABLE(if_inet6, "00000000000000000000000000000001 01 80 10 80       lo\n")
 TABLE(ipv6_route, "")
+SOCKETS(icmp, inet_show(s, AF_INET, SOCK_DGRAM, true))
+SOCKETS(icmp6, inet_show(s, AF_INET6, SOCK_DGRAM, true))
 /* The host's alone. */
-SOCKETS(icmp, seq_puts(s, RAW_TITLE))
-SOCKETS(icmp6, seq_puts(s, RAW6_TITLE))
 TABLE(snmp, "")
 TABLE(snmp6, "")
 TABLE(netstat, "")
@@ -64,7 +60,13 @@ static int show_unix(struct seq *s, struct inode *inode)
 	return 0;
 }
 
-#define NHOST_ALONE 8u
+static int show_packet(struct seq *s, struct inode *inode)
+{
+	packet_show(s);
+	return 0;
+}
+
+#define NHOST_ALONE 6u
 
 void proc_add_net(struct dentry *root)
 {
@@ -74,9 +76,9 @@ void proc_add_net(struct dentry *root)
 	} files[] = {
 #define ROW(name) { #name, { show_##name, NULL } }
 		ROW(dev), ROW(tcp), ROW(tcp6), ROW(udp), ROW(udp6), ROW(raw), ROW(raw6), ROW(unix), ROW(route), ROW(arp), ROW(sockstat),
-		ROW(sockstat6), ROW(if_inet6), ROW(ipv6_route),
+		ROW(sockstat6), ROW(if_inet6), ROW(ipv6_route), ROW(icmp), ROW(icmp6), ROW(packet),
 		/* From here on the host's alone. */
-		ROW(icmp), ROW(icmp6), ROW(snmp), ROW(snmp6), ROW(netstat), ROW(igmp), ROW(igmp6), ROW(dev_mcast),
+		ROW(snmp), ROW(snmp6), ROW(netstat), ROW(igmp), ROW(igmp6), ROW(dev_mcast),
 #undef ROW
 	};
 	struct dentry *net = simple_add_dir(root, "net", 0555);

@@ -13,8 +13,8 @@
 struct in_addr16 {
 	u8 b[16];
 };
-enum { IPPROTO_ICMP_K = 1, IPPROTO_TCP_K = 6, IPPROTO_UDP_K = 17, IPPROTO_ICMPV6_K = 58 };
-#define INET_NOPTS 40 /* rows of inet_opt.c's table */
+enum { IPPROTO_ICMP_K = 1, IPPROTO_TCP_K = 6, IPPROTO_UDP_K = 17, IPPROTO_ICMPV6_K = 58, IPPROTO_RAW_K = 255, IPPROTO_MAX_K = 263 };
+#define INET_NOPTS 44 /* rows of inet_opt.c's table */
 
 struct inet_sock {
 	struct stream st; /* first: the sock; datagram sockets use only st.sk */
@@ -33,7 +33,13 @@ struct inet_sock {
 	bool has_oob;
 	u8 oob;
 	u64 oob_pos;
-	struct mutex rxlock; /* UDP: one receiver at a time */
+	struct mutex rxlock; /* datagrams: one receiver at a time */
+	struct list_head errq; /* what came back, of struct pkt; sk.lock */
+	u64 err_bytes;
+	struct list_head raw_node; /* the taps' mutex */
+	bool hdrincl;
+	s32 checksum_at; /* IPV6_CHECKSUM; -1: none */
+	u32 icmp_filter[8]; /* types that are kept away */
 	s32 opts[INET_NOPTS];
 	char congestion[16];
 };
@@ -41,7 +47,7 @@ static inline struct inet_sock *to_inet(struct sock *sk) { return (struct inet_s
 static inline struct inet_sock *stream_to_inet(struct stream *s) { return (struct inet_sock *)s; }
 
 extern spinlock_t inet_lock;
-extern const struct proto_ops tcp_ops, udp_ops;
+extern const struct proto_ops tcp_ops, udp_ops, raw_ops, ping_ops;
 
 /* inet_addr.c */
 bool addr_is_any(const struct in_addr16 *a);
@@ -66,8 +72,23 @@ void inet_unbind(struct inet_sock *is);
 void inet_insert_child(struct inet_sock *child); /* an embryo shares its listener's port */
 struct inet_sock *inet_find_listener(const struct net_ns *net, const struct in_addr16 *dst, u16 port); /* reference, or NULL */
 struct inet_sock *inet_find_udp(const struct net_ns *net, const struct in_addr16 *src, u16 sport, const struct in_addr16 *dst, u16 port);
+struct inet_sock *inet_find_ping(const struct net_ns *net, const struct in_addr16 *src, const struct in_addr16 *dst, u16 ident);
 bool inet_can_listen(struct inet_sock *is); /* no other listener on the same name */
 int inet_getname(struct sock *sk, struct sockaddr_k *addr, u32 *len, bool peer);
+
+/* udp.c: what every kind of datagram does alike */
+long inet_recv_datagram(struct sock *sk, struct msg *m);
+int inet_connect_datagram(struct sock *sk, const struct sockaddr_k *addr, u32 len, bool nonblock);
+int inet_shutdown_datagram(struct sock *sk, s32 how);
+u32 inet_poll_datagram(struct file *f, struct sock *sk, struct poll_table *pt);
+long inet_ioctl_datagram(struct sock *sk, u32 cmd, u64 arg);
+void inet_release_datagram(struct sock *sk);
+void inet_destroy_datagram(struct sock *sk);
+
+/* raw.c */
+void raw_enlist(struct inet_sock *is);
+bool ping_allowed(void); /* net.ipv4.ping_group_range */
+void ip_init(void);
 
 /* inet_opt.c */
 void inet_opt_init(struct inet_sock *is);

@@ -27,6 +27,8 @@ static const struct opt_row {
 	{ SOL_IP, IP_RECVERR, 0, 1, 0 },
 	{ SOL_IP, IP_RECVTTL, 0, 1, 0 },
 	{ SOL_IP, IP_RECVTOS, 0, 1, 0 },
+	{ SOL_IP, IP_RETOPTS, 0, 1, 0 },
+	{ SOL_IP, IP_RECVERR_RFC4884, 0, 1, 0 },
 	{ SOL_IP, IP_FREEBIND, 0, 1, 0 },
 	{ SOL_IP, IP_BIND_ADDRESS_NO_PORT, 0, 1, 0 },
 	{ SOL_IP, IP_MULTICAST_TTL, -1, 255, 1 },
@@ -92,7 +94,7 @@ static bool level_fits(const struct inet_sock *is, s32 level)
 	case SOL_TCP:
 		return is->st.sk.type == SOCK_STREAM;
 	case SOL_UDP:
-		return is->st.sk.type == SOCK_DGRAM;
+		return is->st.sk.type == SOCK_DGRAM && is->st.sk.protocol == IPPROTO_UDP_K;
 	}
 	return false;
 }
@@ -139,7 +141,6 @@ static int set_special(struct inet_sock *is, s32 level, s32 opt, s32 v)
 			return -ENODEV; /* lo does no multicast */
 		case IP_MULTICAST_IF:
 		case IP_OPTIONS:
-		case IP_RETOPTS:
 			return 0;
 		case IP_HDRINCL:
 			return -ENOPROTOOPT;

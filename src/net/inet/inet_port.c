@@ -9,14 +9,21 @@
 #define PORT_BUCKETS 1024u
 
 spinlock_t inet_lock = SPINLOCK_INIT;
-static struct hlist_head ports[2][PORT_BUCKETS]; /* TCP, UDP; inet_lock */
-static u32 next_port;				  /* inet_lock */
+enum { TABLE_TCP, TABLE_UDP, TABLE_PING, NTABLES };
+static struct hlist_head ports[NTABLES][PORT_BUCKETS]; /* inet_lock */
+static u32 next_port;				       /* inet_lock */
 
 static bool is_udp(const struct inet_sock *is) { return is->st.sk.type == SOCK_DGRAM; }
 
-static struct hlist_head *bucket(bool udp, u16 port)
+/* The identifiers of echoes are ports too. */
+static u32 table_of(const struct inet_sock *is)
 {
-	return &ports[udp][port % PORT_BUCKETS];
+	return !is_udp(is) ? TABLE_TCP : is->st.sk.protocol == IPPROTO_UDP_K ? TABLE_UDP : TABLE_PING;
+}
+
+static struct hlist_head *bucket(u32 table, u16 port)
+{
+	return &ports[table][port % PORT_BUCKETS];
 }
 
 /* Would a packet to `a` reach a socket with this local address? */
@@ -45,7 +52,7 @@ static bool conflicts(struct inet_sock *is, u16 port)
 {
 	struct inet_sock *o;
 
-	hlist_for_each(o, bucket(is_udp(is), port), port_node)
+	hlist_for_each(o, bucket(table_of(is), port), port_node)
 		if (o != is && o->lport == port && o->st.sk.net == is->st.sk.net &&
 		    (covers(o, &is->laddr) || covers(is, &o->laddr)) && !may_share(is, o))
 			return true;
@@ -55,7 +62,7 @@ static bool conflicts(struct inet_sock *is, u16 port)
 static void insert_locked(struct inet_sock *is, u16 port)
 {
 	is->lport = port;
-	hlist_add(&is->port_node, bucket(is_udp(is), port));
+	hlist_add(&is->port_node, bucket(table_of(is), port));
 }
 
 static int pick_port_locked(struct inet_sock *is)
@@ -122,7 +129,7 @@ int inet_bind(struct sock *sk, const struct sockaddr_k *addr, u32 len)
 		return err;
 	if (!addr_is_any(&a) && !addr_is_loopback(&a) && !addr_is_multicast(&a) && !addr_is_broadcast(&a))
 		return -EADDRNOTAVAIL;
-	if (port && port < sk->net->settings.port_start && !net_capable(sk->net, CAP_NET_BIND_SERVICE))
+	if (port && table_of(is) != TABLE_PING && port < sk->net->settings.port_start && !net_capable(sk->net, CAP_NET_BIND_SERVICE))
 		return -EACCES;
 	spin_lock(&inet_lock);
 	err = bind_locked(is, &a, port);
@@ -168,7 +175,7 @@ struct inet_sock *inet_find_listener(const struct net_ns *net, const struct in_a
 	int score = 0, n = 0;
 
 	spin_lock(&inet_lock);
-	hlist_for_each(o, bucket(false, port), port_node) {
+	hlist_for_each(o, bucket(TABLE_TCP, port), port_node) {
 		int s = 1 + !addr_is_any(&o->laddr);
 
 		if (o->lport != port || o->st.sk.net != net || o->st.sk.state != SS_LISTEN || !covers(o, dst))
@@ -207,7 +214,7 @@ struct inet_sock *inet_find_udp(const struct net_ns *net, const struct in_addr16
 	int score = 0, n = 0;
 
 	spin_lock(&inet_lock);
-	hlist_for_each(o, bucket(true, port), port_node) {
+	hlist_for_each(o, bucket(TABLE_UDP, port), port_node) {
 		int s = o->lport == port && o->st.sk.net == net ? udp_score(o, src, sport, dst) : 0;
 
 		if (!s)
@@ -225,13 +232,31 @@ struct inet_sock *inet_find_udp(const struct net_ns *net, const struct in_addr16
 	return best;
 }
 
+struct inet_sock *inet_find_ping(const struct net_ns *net, const struct in_addr16 *src, const struct in_addr16 *dst, u16 ident)
+{
+	struct inet_sock *o, *found = NULL;
+
+	spin_lock(&inet_lock);
+	hlist_for_each(o, bucket(TABLE_PING, ident), port_node) {
+		bool v4 = o->st.sk.family == AF_INET;
+
+		if (found || o->lport != ident || o->st.sk.net != net || v4 != addr_is_v4(dst) || !covers(o, dst) ||
+		    (o->st.sk.state == SS_CONNECTED && !addr_eq(&o->raddr, src)))
+			continue;
+		found = o;
+		sock_get(&o->st.sk);
+	}
+	spin_unlock(&inet_lock);
+	return found;
+}
+
 bool inet_can_listen(struct inet_sock *is)
 {
 	struct inet_sock *o;
 	bool ok = true;
 
 	spin_lock(&inet_lock);
-	hlist_for_each(o, bucket(false, is->lport), port_node)
+	hlist_for_each(o, bucket(TABLE_TCP, is->lport), port_node)
 		if (o != is && o->lport == is->lport && o->st.sk.net == is->st.sk.net && o->st.sk.state == SS_LISTEN &&
 		    (covers(o, &is->laddr) || covers(is, &o->laddr)) &&
 		    !(o->st.sk.reuseport && is->st.sk.reuseport && o->uid == is->uid))

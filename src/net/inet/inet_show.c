@@ -1,4 +1,4 @@
-/* /proc/net/{tcp,tcp6,udp,udp6,sockstat,sockstat6}: see proc(5). */
+/* /proc/net/{tcp,udp,icmp,raw,sockstat} and the same for IPv6: see proc(5). */
 #include <linux/inet_diag.h>
 
 #include "base/string.h"
@@ -9,6 +9,7 @@
 struct table {
 	struct seq *s;
 	u16 family, type;
+	bool ping; /* of the datagrams, icmp(7) */
 	u32 row, width;
 };
 
@@ -30,7 +31,7 @@ static u8 state_of(const struct inet_sock *is)
 
 	if (sk->type == SOCK_STREAM)
 		return tcp_state(sk);
-	return is->rport ? TCPS_ESTABLISHED : TCPS_CLOSE;
+	return sk->state == SS_CONNECTED ? TCPS_ESTABLISHED : TCPS_CLOSE;
 }
 
 static u64 rx_queue(struct inet_sock *is)
@@ -48,11 +49,13 @@ static void show_row(struct sock *sk, void *arg)
 	struct table *t = arg;
 	char local[48], remote[48], line[192];
 	bool tcp = t->type == SOCK_STREAM;
+	u16 lport = sk->type == SOCK_RAW ? (u16)sk->protocol : is->lport;
 	int n;
 
-	if (sk->type != t->type || sk->dead || !is->lport || (tcp && state_of(is) == TCPS_CLOSE))
+	if (sk->type != t->type || sk->dead || !lport || (tcp && state_of(is) == TCPS_CLOSE) ||
+	    (sk->type == SOCK_DGRAM && (sk->protocol != IPPROTO_UDP_K) != t->ping))
 		return;
-	put_addr(local, sizeof(local), t->family, &is->laddr, is->lport);
+	put_addr(local, sizeof(local), t->family, &is->laddr, lport);
 	put_addr(remote, sizeof(remote), t->family, &is->raddr, is->rport);
 	n = kscnprintf(line, sizeof(line), "%*u: %s %s %02X %08X:%08X 00:00000000 00000000 %5u        0 %lu %d 0000000000000000",
 		       tcp ? 4 : 5, t->row++, local, remote, state_of(is), (u32)atomic_load(&sk->wmem), (u32)rx_queue(is), sk->uid,
@@ -86,10 +89,10 @@ bool inet_diag_row(struct sock *sk, struct inet_diag_msg *m)
 	return true;
 }
 
-void inet_show(struct seq *s, u16 family, u16 type)
+void inet_show(struct seq *s, u16 family, u16 type, bool ping)
 {
 	bool v6 = family == AF_INET6, tcp = type == SOCK_STREAM;
-	struct table t = { s, family, type, 0, v6 ? 0 : tcp ? 149 : 127 };
+	struct table t = { s, family, type, ping, 0, v6 ? 0 : tcp ? 149 : 127 };
 	char head[192];
 
 	ksnprintf(head, sizeof(head), "%s%s st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode%s", tcp || v6 ? "  sl  " : "   sl  ",
@@ -102,7 +105,7 @@ void inet_show(struct seq *s, u16 family, u16 type)
 /* ---- counts ---- */
 
 struct counts {
-	u32 tcp, udp, mem;
+	u32 tcp, udp, raw, all;
 };
 
 static void count(struct sock *sk, void *arg)
@@ -111,10 +114,15 @@ static void count(struct sock *sk, void *arg)
 
 	if (sk->dead)
 		return;
-	if (sk->type == SOCK_DGRAM)
-		c->udp++;
+	c->all++;
+	if (sk->type == SOCK_RAW)
+		c->raw++;
+	else if (sk->type == SOCK_DGRAM)
+		c->udp += sk->protocol == IPPROTO_UDP_K;
 	else if (to_inet(sk)->lport)
 		c->tcp++;
+	else
+		c->all--;
 }
 
 static void count_unix(struct sock *sk, void *arg)
@@ -130,10 +138,10 @@ void inet_show_counts(struct seq *s)
 	sock_for_each(AF_INET, count, &v4);
 	sock_for_each(AF_INET6, count, &v6);
 	sock_for_each(AF_UNIX, count_unix, &used);
-	used += v4.tcp + v4.udp + v6.tcp + v6.udp;
+	used += v4.all + v6.all;
 	seq_printf(s, "sockets: used %u\nTCP: inuse %u orphan 0 tw 0 alloc %u mem 0\nUDP: inuse %u mem 0\n", used, v4.tcp, v4.tcp + v6.tcp,
 		   v4.udp);
-	seq_puts(s, "UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n");
+	seq_printf(s, "UDPLITE: inuse 0\nRAW: inuse %u\nFRAG: inuse 0 memory 0\n", v4.raw);
 }
 
 void inet_show_counts6(struct seq *s)
@@ -141,5 +149,5 @@ void inet_show_counts6(struct seq *s)
 	struct counts v6 = { 0 };
 
 	sock_for_each(AF_INET6, count, &v6);
-	seq_printf(s, "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n", v6.tcp, v6.udp);
+	seq_printf(s, "TCP6: inuse %u\nUDP6: inuse %u\nUDPLITE6: inuse 0\nRAW6: inuse %u\nFRAG6: inuse 0 memory 0\n", v6.tcp, v6.udp, v6.raw);
 }

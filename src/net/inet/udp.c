@@ -1,13 +1,15 @@
-/* UDP (udp(7)) over loopback. */
+/* UDP (udp(7)) over loopback, and what all sockets of datagrams share. */
 #include <asm/ioctls.h>
 #include <linux/eventpoll.h>
+#include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/in6.h>
 
 #include "base/string.h"
+#include "net/filter.h"
 #include "net/ifconf.h"
-#include "net/inet/inet.h"
-#include "net/pkt.h"
+#include "net/inet/ip.h"
+#include "sentry/kernel/bpf.h"
 #include "sentry/kernel/timer.h"
 
 #define UDP_MAX_PAYLOAD 65507u
@@ -15,7 +17,6 @@
 struct udp_dest {
 	struct in_addr16 addr;
 	u16 port;
-	bool connected;
 };
 
 /* Where it goes: the message's address or the peer. */
@@ -29,15 +30,54 @@ static int udp_dest(struct inet_sock *is, struct msg *m, struct udp_dest *d)
 			return err;
 		if (!d->port)
 			return -EINVAL;
-		d->connected = false;
 		return inet_route(is, &d->addr);
 	}
 	if (!is->rport)
 		return -EDESTADDRREQ;
 	d->addr = is->raddr;
 	d->port = is->rport;
-	d->connected = true;
 	return 0;
+}
+
+/* The packet that carries a message; NULL: no memory. */
+static struct pkt *udp_packet(const struct pkt *p)
+{
+	const struct in_addr16 *src = (const void *)p->src, *dst = (const void *)p->dst;
+	struct pkt *packet = ip_new(src, dst, IPPROTO_UDP_K, p->ttl, p->tos, UDP_HEAD + p->len);
+	struct ip_view v;
+	u8 *udp;
+	u16 sum;
+
+	if (!packet)
+		return NULL;
+	udp = ip_payload(packet);
+	put16(udp, p->sport);
+	put16(udp + 2, p->dport);
+	put16(udp + 4, (u16)(UDP_HEAD + p->len));
+	put16(udp + 6, 0);
+	memcpy(udp + UDP_HEAD, p->data, p->len);
+	if (ip_parse(packet->data, packet->len, &v)) {
+		sum = ip_payload_checksum(&v);
+		put16(udp + 6, sum ? sum : 0xffff);
+	}
+	return packet;
+}
+
+/* A filter sees the header of UDP as well. */
+static bool udp_filter(struct sock *ts, struct pkt *p)
+{
+	struct pkt *packet = udp_packet(p);
+	struct bpf_packet view;
+	u32 n;
+
+	if (!packet)
+		return false;
+	view = (struct bpf_packet){ .data = ip_payload(packet), .end = packet->data + packet->len, .net = packet->data,
+				    .len = UDP_HEAD + p->len, .protocol = addr_is_v4((const void *)p->dst) ? ETH_P_IP : ETH_P_IPV6, .ifindex = LO_INDEX };
+	n = sock_filter(ts, &view);
+	pkt_free(packet);
+	p->len = n > UDP_HEAD ? MIN(p->len, n - UDP_HEAD) : 0;
+	return n;
 }
 
 /* Full queues drop, as the network does. */
@@ -45,21 +85,66 @@ static void udp_deliver(struct inet_sock *to, struct pkt *p)
 {
 	struct sock *ts = &to->st.sk;
 
-	if (ts->dead || ts->rx_bytes + p->len + PKT_OVERHEAD > ts->rcvbuf || ts->shutdown & RCV_SHUTDOWN) {
+	if ((unlikely(READ_ONCE(ts->filter)) && !udp_filter(ts, p)) || ts->dead || ts->rx_bytes + p->len + PKT_OVERHEAD > ts->rcvbuf || ts->shutdown & RCV_SHUTDOWN) {
 		pkt_free(p);
 		return;
 	}
 	pkt_queue(ts, p);
 }
 
-/* ICMP port unreachable: reported on connected sockets, or to those who ask by IP_RECVERR. */
-static void udp_unreachable(struct inet_sock *is, bool connected)
+/* Nobody has the port: an error comes back. */
+static void udp_unreachable(struct net_ns *net, const struct pkt *p)
 {
-	if (!connected && !inet_opt(is, is->st.sk.family == AF_INET ? SOL_IP : SOL_IPV6,
-				    is->st.sk.family == AF_INET ? IP_RECVERR : IPV6_RECVERR))
-		return;
-	atomic_store(&is->st.sk.err, ECONNREFUSED);
-	sock_wake_all(&is->st.sk);
+	struct pkt *packet = udp_packet(p), *answer = NULL;
+	struct ip_view v;
+
+	if (packet && ip_parse(packet->data, packet->len, &v))
+		answer = icmp_unreachable(&v, UNREACH_PORT);
+	if (answer)
+		lo_send(net, answer, NULL);
+	if (packet)
+		pkt_free(packet);
+}
+
+bool udp_receive(struct net_ns *net, const struct ip_view *v)
+{
+	const u8 *udp = v->payload;
+	struct ip_view whole = *v;
+	struct inet_sock *to;
+	struct pkt *p;
+
+	if (v->len < UDP_HEAD || get16(udp + 4) < UDP_HEAD || get16(udp + 4) > v->len)
+		return true; /* nobody answers what is broken */
+	whole.len = get16(udp + 4);
+	if (get16(udp + 6) ? ip_payload_checksum(&whole) : !v->v4)
+		return true;
+	to = inet_find_udp(net, &v->src, get16(udp), &v->dst, get16(udp + 2));
+	if (!to)
+		return false;
+	p = pkt_alloc(whole.len - UDP_HEAD);
+	if (p) {
+		if (p->len)
+			memcpy(p->data, udp + UDP_HEAD, p->len);
+		memcpy(p->src, &v->src, 16);
+		memcpy(p->dst, &v->dst, 16);
+		p->sport = get16(udp);
+		p->dport = get16(udp + 2);
+		p->ttl = v->ttl;
+		p->tos = v->tos;
+		udp_deliver(to, p);
+	}
+	sock_put(&to->st.sk);
+	return true;
+}
+
+static void show_packet(struct net_ns *net, const struct pkt *p)
+{
+	struct pkt *packet = udp_packet(p);
+
+	if (packet) {
+		lo_seen(net, packet);
+		pkt_free(packet);
+	}
 }
 
 static long udp_sendmsg(struct sock *sk, struct msg *m)
@@ -93,10 +178,13 @@ static long udp_sendmsg(struct sock *sk, struct msg *m)
 	memcpy(p->dst, &d.addr, 16);
 	p->sport = is->lport;
 	p->dport = d.port;
+	p->ttl = 64;
+	if (unlikely(lo_watched()))
+		show_packet(sk->net, p);
 	to = inet_find_udp(is->st.sk.net, &src, is->lport, &d.addr, d.port);
 	if (!to) {
+		udp_unreachable(sk->net, p);
 		pkt_free(p);
-		udp_unreachable(is, d.connected);
 		return n;
 	}
 	udp_deliver(to, p);
@@ -115,22 +203,9 @@ struct pktinfo6 {
 	u32 ifindex;
 };
 
-static void put_stamp(struct sock *sk, struct msg *m, u64 ns)
-{
-	s64 t[2] = { ns / NSEC_PER_SEC, ns % NSEC_PER_SEC };
-
-	if (sk->rxtimestampns) {
-		put_cmsg(m, SOL_SOCKET, SO_TIMESTAMPNS_OLD, t, sizeof(t));
-	} else if (sk->rxtimestamp) {
-		t[1] /= 1000;
-		put_cmsg(m, SOL_SOCKET, SO_TIMESTAMP_OLD, t, sizeof(t));
-	}
-}
-
 static void put_v4_cmsgs(struct inet_sock *is, struct msg *m, const struct pkt *p)
 {
-	s32 ttl = 64;
-	u8 tos = 0;
+	s32 ttl = p->ttl;
 
 	if (inet_opt(is, SOL_IP, IP_PKTINFO)) {
 		struct pktinfo4 info = { .ifindex = LO_INDEX };
@@ -142,12 +217,12 @@ static void put_v4_cmsgs(struct inet_sock *is, struct msg *m, const struct pkt *
 	if (inet_opt(is, SOL_IP, IP_RECVTTL))
 		put_cmsg(m, SOL_IP, IP_TTL, &ttl, sizeof(ttl));
 	if (inet_opt(is, SOL_IP, IP_RECVTOS))
-		put_cmsg(m, SOL_IP, IP_TOS, &tos, sizeof(tos));
+		put_cmsg(m, SOL_IP, IP_TOS, &p->tos, sizeof(p->tos));
 }
 
 static void put_v6_cmsgs(struct inet_sock *is, struct msg *m, const struct pkt *p)
 {
-	s32 hops = 64, tclass = 0;
+	s32 hops = p->ttl, tclass = p->tos;
 
 	if (inet_opt(is, SOL_IPV6, IPV6_RECVPKTINFO)) {
 		struct pktinfo6 info = { .ifindex = LO_INDEX };
@@ -161,16 +236,16 @@ static void put_v6_cmsgs(struct inet_sock *is, struct msg *m, const struct pkt *
 		put_cmsg(m, SOL_IPV6, IPV6_TCLASS, &tclass, sizeof(tclass));
 }
 
-static long udp_recvmsg(struct sock *sk, struct msg *m)
+long inet_recv_datagram(struct sock *sk, struct msg *m)
 {
 	struct inet_sock *is = to_inet(sk);
 	struct pkt *p;
 	long ret;
 
-	if (m->flags & MSG_ERRQUEUE)
-		return -EAGAIN;
 	if (m->flags & MSG_OOB)
 		return -EOPNOTSUPP;
+	if (m->flags & MSG_ERRQUEUE)
+		return inet_recv_error(sk, m);
 	mutex_lock(&is->rxlock);
 	p = pkt_wait(sk, m, &is->rxlock);
 	if (IS_ERR_OR_NULL(p)) {
@@ -195,7 +270,7 @@ static long udp_recvmsg(struct sock *sk, struct msg *m)
 
 /* ---- the rest ---- */
 
-static int udp_connect(struct sock *sk, const struct sockaddr_k *addr, u32 len, bool nonblock)
+int inet_connect_datagram(struct sock *sk, const struct sockaddr_k *addr, u32 len, bool nonblock)
 {
 	struct inet_sock *is = to_inet(sk);
 	struct in_addr16 dst, local;
@@ -231,7 +306,7 @@ static int udp_connect(struct sock *sk, const struct sockaddr_k *addr, u32 len, 
 	return 0;
 }
 
-static void udp_release(struct sock *sk)
+void inet_release_datagram(struct sock *sk)
 {
 	spin_lock(&sk->lock);
 	sk->dead = true;
@@ -239,14 +314,16 @@ static void udp_release(struct sock *sk)
 	spin_unlock(&sk->lock);
 	inet_unbind(to_inet(sk));
 	pkt_purge(sk);
+	inet_purge_errors(to_inet(sk));
 }
 
-static void udp_destroy(struct sock *sk)
+void inet_destroy_datagram(struct sock *sk)
 {
 	pkt_purge(sk);
+	inet_purge_errors(to_inet(sk));
 }
 
-static int udp_shutdown(struct sock *sk, s32 how)
+int inet_shutdown_datagram(struct sock *sk, s32 how)
 {
 	spin_lock(&sk->lock);
 	sk->shutdown |= how + 1;
@@ -255,11 +332,11 @@ static int udp_shutdown(struct sock *sk, s32 how)
 	return sk->state == SS_CONNECTED ? 0 : -ENOTCONN;
 }
 
-static u32 udp_poll(struct file *f, struct sock *sk, struct poll_table *pt)
+u32 inet_poll_datagram(struct file *f, struct sock *sk, struct poll_table *pt)
 {
 	u32 mask = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND, shutdown = READ_ONCE(sk->shutdown);
 
-	if (sk->err)
+	if (sk->err || !list_empty(&to_inet(sk)->errq))
 		mask |= EPOLLERR;
 	if (shutdown & RCV_SHUTDOWN)
 		mask |= EPOLLRDHUP | EPOLLIN | EPOLLRDNORM;
@@ -270,7 +347,7 @@ static u32 udp_poll(struct file *f, struct sock *sk, struct poll_table *pt)
 	return mask;
 }
 
-static long udp_ioctl(struct sock *sk, u32 cmd, u64 arg)
+long inet_ioctl_datagram(struct sock *sk, u32 cmd, u64 arg)
 {
 	s32 n = 0;
 
@@ -288,16 +365,16 @@ static long udp_ioctl(struct sock *sk, u32 cmd, u64 arg)
 }
 
 const struct proto_ops udp_ops = {
-	.release = udp_release,
-	.destroy = udp_destroy,
+	.release = inet_release_datagram,
+	.destroy = inet_destroy_datagram,
 	.bind = inet_bind,
-	.connect = udp_connect,
+	.connect = inet_connect_datagram,
 	.getname = inet_getname,
 	.sendmsg = udp_sendmsg,
-	.recvmsg = udp_recvmsg,
-	.shutdown = udp_shutdown,
+	.recvmsg = inet_recv_datagram,
+	.shutdown = inet_shutdown_datagram,
 	.setsockopt = inet_setsockopt,
 	.getsockopt = inet_getsockopt,
-	.poll = udp_poll,
-	.ioctl = udp_ioctl,
+	.poll = inet_poll_datagram,
+	.ioctl = inet_ioctl_datagram,
 };

@@ -4,6 +4,7 @@
 #include <linux/eventpoll.h>
 
 #include "base/string.h"
+#include "net/filter.h"
 #include "net/net_ns.h"
 #include "net/netlink/netlink.h"
 #include "net/scm.h"
@@ -138,7 +139,10 @@ static void nl_queue_bytes(struct nl_sock *ns, const u8 *data, u32 len)
 		return;
 	}
 	memcpy(p->data, data, len);
-	pkt_queue(&ns->sk, p);
+	if (sock_filter_pkt(&ns->sk, p))
+		pkt_queue(&ns->sk, p);
+	else
+		pkt_free(p);
 }
 
 /* Whole messages, as many as make a packet that fits the buffers of those who ask. */

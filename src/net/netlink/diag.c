@@ -72,7 +72,7 @@ static void inet_row(struct sock *sk, void *arg)
 	struct inet_diag_msg m = { 0 };
 	u8 shut = (u8)sk->shutdown;
 
-	if (sk->net != d->net || sk->type != (d->i->sdiag_protocol == IPPROTO_TCP_K ? SOCK_STREAM : SOCK_DGRAM) || !inet_diag_row(sk, &m))
+	if (sk->net != d->net || sk->type != (d->i->sdiag_protocol == IPPROTO_TCP_K ? SOCK_STREAM : SOCK_DGRAM) || sk->protocol != d->i->sdiag_protocol || !inet_diag_row(sk, &m))
 		return;
 	if (d->one ? !same_id(&m.id, &d->i->id) : !(d->i->idiag_states >> m.idiag_state & 1))
 		return;

@@ -11,14 +11,13 @@
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/user_ns.h"
 
-#define ARPHRD_LOOPBACK_K 772
 static const u8 lo4[4] = { 127, 0, 0, 1 }, net4[4] = { 127, 0, 0, 0 };
 static const u8 lo6[16] = { [15] = 1 };
 
 static void put_link(struct nlbuf *b, u16 flags)
 {
 	static const u8 mac[6];
-	struct ifinfomsg m = { .ifi_type = ARPHRD_LOOPBACK_K, .ifi_index = LO_INDEX, .ifi_flags = lo_flags(current_net_ns()) };
+	struct ifinfomsg m = { .ifi_type = LO_HATYPE, .ifi_index = LO_INDEX, .ifi_flags = lo_flags(current_net_ns()) };
 	struct rtnl_link_stats64 st64;
 	struct rtnl_link_stats st;
 	bool up = current_net_ns()->lo_up;

@@ -2,6 +2,7 @@
 #include <linux/eventpoll.h>
 
 #include "base/string.h"
+#include "net/filter.h"
 #include "net/unix/unix.h"
 #include "sentry/kernel/task.h"
 
@@ -155,7 +156,10 @@ static long deliver(struct unix_sock *u, struct unix_sock *to, struct pkt *p, st
 		if (err)
 			return err;
 	}
-	pkt_queue(&to->st.sk, p);
+	if (sock_filter_pkt(&to->st.sk, p))
+		pkt_queue(&to->st.sk, p);
+	else
+		pkt_free(p); /* the sender does not hear of it */
 	return 0;
 }
 

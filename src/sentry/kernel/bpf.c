@@ -2,13 +2,21 @@
 
 #include <linux/filter.h>
 
+/* The instructions that read the input, and BPF_MOD, differ by what it is. words 0: a packet. */
 static bool valid_insn(const struct sock_filter *f, u32 at, u32 len, u32 words)
 {
 	u32 left = len - at - 1;
 
 	switch (f->code) {
 	case BPF_LD | BPF_W | BPF_ABS:
-		return f->k % 4 == 0 && f->k < words * 4;
+		return !words || (f->k % 4 == 0 && f->k < words * 4);
+	case BPF_LD | BPF_H | BPF_ABS:
+	case BPF_LD | BPF_B | BPF_ABS:
+	case BPF_LD | BPF_W | BPF_IND:
+	case BPF_LD | BPF_H | BPF_IND:
+	case BPF_LD | BPF_B | BPF_IND:
+	case BPF_LDX | BPF_B | BPF_MSH:
+		return !words;
 	case BPF_LD | BPF_W | BPF_LEN:
 	case BPF_LDX | BPF_W | BPF_LEN:
 	case BPF_LD | BPF_IMM:
@@ -32,11 +40,11 @@ static bool valid_insn(const struct sock_filter *f, u32 at, u32 len, u32 words)
 	if (BPF_CLASS(f->code) == BPF_JMP && f->code <= (BPF_JMP | BPF_JSET | BPF_X) && (f->code & 0xf0) >= BPF_JEQ)
 		return f->jt < left && f->jf < left;
 	if (BPF_CLASS(f->code) != BPF_ALU || (f->code & 0xf0) > BPF_XOR || (f->code & 0xf0) == BPF_NEG ||
-	    (f->code & 0xf0) == BPF_MOD || f->code & ~0xff)
+	    ((f->code & 0xf0) == BPF_MOD && words) || f->code & ~0xff)
 		return false;
 	if (BPF_SRC(f->code) == BPF_X)
 		return true;
-	if (BPF_OP(f->code) == BPF_DIV)
+	if (BPF_OP(f->code) == BPF_DIV || BPF_OP(f->code) == BPF_MOD)
 		return f->k != 0;
 	return (BPF_OP(f->code) != BPF_LSH && BPF_OP(f->code) != BPF_RSH) || f->k < 32;
 }
@@ -51,7 +59,7 @@ bool bpf_valid(const struct sock_filter *prog, u32 len, u32 words)
 	return true;
 }
 
-static bool jump_taken(u16 op, u32 a, u32 b)
+bool bpf_jump_taken(u16 op, u32 a, u32 b)
 {
 	switch (op) {
 	case BPF_JEQ: return a == b;
@@ -61,8 +69,7 @@ static bool jump_taken(u16 op, u32 a, u32 b)
 	}
 }
 
-/* False: a division by zero, which ends the program with 0. */
-static bool alu(u16 op, u32 *a, u32 b)
+bool bpf_alu(u16 op, u32 *a, u32 b)
 {
 	switch (op) {
 	case BPF_ADD: *a += b; break;
@@ -72,6 +79,11 @@ static bool alu(u16 op, u32 *a, u32 b)
 		if (!b)
 			return false;
 		*a /= b;
+		break;
+	case BPF_MOD:
+		if (!b)
+			return false;
+		*a %= b;
 		break;
 	case BPF_OR: *a |= b; break;
 	case BPF_AND: *a &= b; break;
@@ -112,7 +124,7 @@ u32 bpf_run(const struct sock_filter *prog, const u32 *data, u32 words)
 			if (BPF_OP(f->code) == BPF_JA)
 				f += f->k;
 			else
-				f += jump_taken(BPF_OP(f->code), a, operand) ? f->jt : f->jf;
+				f += bpf_jump_taken(BPF_OP(f->code), a, operand) ? f->jt : f->jf;
 			break;
 		case BPF_MISC:
 			if (BPF_MISCOP(f->code) == BPF_TAX)
@@ -121,7 +133,7 @@ u32 bpf_run(const struct sock_filter *prog, const u32 *data, u32 words)
 				a = x;
 			break;
 		default:
-			if (!alu(BPF_OP(f->code), &a, operand))
+			if (!bpf_alu(BPF_OP(f->code), &a, operand))
 				return 0;
 		}
 	}

@@ -21,7 +21,7 @@ const struct ipc_settings ipc_settings_default = {
 	.shmall = ~0ull - (1ull << 24), .shmmni = 4096, .mq_queues_max = 256, .mq_msg_max = 10, .mq_msgsize_max = 8192,
 	.mq_msg_default = 10, .mq_msgsize_default = 8192,
 };
-const struct net_settings net_settings_default = { .somaxconn = 4096, .port_range = { 32768, 60999 }, .port_start = 1024 };
+const struct net_settings net_settings_default = { .somaxconn = 4096, .port_range = { 32768, 60999 }, .ping_groups = { 1, 0 }, .port_start = 1024 };
 
 #define OFFSET_IPC(field) offsetof(struct ipc_settings, field)
 #define OFFSET_NET(field) offsetof(struct net_settings, field)

@@ -19,6 +19,7 @@ enum { SEM_PER_SET, SEM_ALL, SEM_OPS, SEM_SETS }; /* of ipc_settings.sem */
 struct net_settings { /* of a network namespace */
 	u64 somaxconn;
 	u64 port_range[2]; /* of ports nobody asked for by number */
+	u64 ping_groups[2]; /* of whom icmp(7) sockets are, the first and the last */
 	u64 port_start;	   /* the first that needs no CAP_NET_BIND_SERVICE */
 };
 
