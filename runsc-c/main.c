@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "oci/flags.h"
 #include "oci/oci.h"
 #include "standard_files.h"
 #include "title.h"
@@ -26,6 +27,8 @@ static const struct command commands[] = {
 	{ "resume", "let them go on", cmd_resume },
 	{ "update", "change the limits of a container", cmd_update },
 	{ "events", "print what a container uses", cmd_events },
+	{ "checkpoint", "not built yet", cmd_checkpoint },
+	{ "restore", "not built yet", cmd_checkpoint },
 	{ "debug", "stacks of a sandbox's tasks; what it logs from now on", cmd_debug },
 	{ "spec", "write a config.json to start from", cmd_spec },
 	{ "features", "say what this runtime can do", cmd_features },
@@ -67,14 +70,8 @@ static int usage(void)
 	printf("\nOptions, before the command:\n"
 	       "  --help               this text; \"runsc-c COMMAND --help\" describes a command\n"
 	       "  --version            the version, and that of the OCI runtime-spec\n"
-	       "For containers:\n"
-	       "  --root=DIR           where their state is kept; /run/runsc-c by default\n"
-	       "  --log=FILE           errors go there too; --log-format=text|json\n"
-	       "  --platform=NAME      auto (default), kvm or ptrace\n"
-	       "  --network=KIND       host-sockets (default): sockets of the network namespace of config.json; none: a\n"
-	       "                       loopback link inside the sandbox, and nothing else\n"
-	       "  --strace             print every system call to the debug log or standard error\n"
-	       "  --debug-log=DIR      messages of the sandbox, a file a container\n");
+	       "For containers, in %s by their names, or as annotations %s*:\n", CONFIG_FILE, ANNOTATION_PREFIX);
+	flags_help();
 	return finish_stdout();
 }
 

@@ -223,7 +223,7 @@ int cgroup_create(struct container *c, const struct spec *spec)
 		if (!place(&h[i], spec->cgroups_path, c->id, dir, sizeof(dir)))
 			return oci_fail("linux.cgroupsPath: the path is too long");
 		err = make_directories(&h[i], dir);
-		if (err == -EROFS || err == -EACCES || err == -EPERM) { /* not ours to change: go without, as an unprivileged runtime does */
+		if ((err == -EROFS || err == -EACCES || err == -EPERM) && strcmp(oci_options.rootless, "false")) { /* not ours to change: go without, as an unprivileged runtime does */
 			oci_warn("cgroup %s: %s: this controller is left out", dir, strerror(-err));
 			continue;
 		}

@@ -156,6 +156,13 @@ int cmd_resume(int argc, char **argv)
 	return freeze(argc, argv, false);
 }
 
+int cmd_checkpoint(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "--help"))
+		return printf("Usage: runsc-c %s\nNot built yet: a sandbox cannot be saved and brought back.\n", argv[0]) < 0;
+	return oci_fail("%s: not built yet: a sandbox cannot be saved and brought back", argv[0]);
+}
+
 int cmd_update(int argc, char **argv)
 {
 	static const struct option options[] = { { "resources", required_argument, NULL, OPT_RESOURCES }, { "help", no_argument, NULL, OPT_HELP },

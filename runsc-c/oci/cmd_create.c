@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "oci/flags.h"
 #include "oci/oci.h"
 #include "options.h"
 
@@ -136,6 +137,7 @@ static int make_process(struct container *c, struct spec *spec, const struct cre
 	err = joined ? 0 : cgroup_join(c, c->pid);
 	if (!err)
 		err = container_save(c);
+	oci_debug("container %s: process %d, in its cgroups", c->id, (int)c->pid);
 	if (!err)
 		err = hooks_run(spec->hooks, "prestart", c, STATUS_CREATING);
 	if (!err)
@@ -171,7 +173,9 @@ static int create(struct container *c, const char *id, const struct create_optio
 		return oci_fail("--bundle: %s: %s", o->bundle, strerror(errno));
 	if (!spec_load(&spec, bundle, &r) || !namespaces_open(&spec.namespaces, &r))
 		return oci_fail("%s", r.error);
-	err = container_new(c, id);
+	err = flags_read_annotations(spec.annotations);
+	if (!err)
+		err = container_new(c, id);
 	if (err)
 		return err;
 	snprintf(c->bundle, sizeof(c->bundle), "%s", bundle);

@@ -195,10 +195,11 @@ static struct boot_limits read_limits(const struct spec *spec)
 static void add_mounts(struct sandbox_config *cfg, const struct init_request *req)
 {
 	const struct spec *spec = req->spec;
+	bool overlay = spec->root_readonly || !strcmp(oci_options.overlay, "root");
 
-	sandbox_add_tree(cfg, spec->rootfs, spec->root_readonly);
+	sandbox_add_tree(cfg, spec->rootfs, overlay);
 	/* A root that is not to be written may lack mount points: they are made above it, in memory. */
-	add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_GOFER, "/", .overlay = spec->root_readonly });
+	add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_GOFER, "/", .overlay = overlay });
 	for (u32 i = 0; i < spec->nmounts; i++) {
 		if (spec->mounts[i].is_bind)
 			add_bind(cfg, &spec->mounts[i], req->container->bundle);
@@ -213,11 +214,17 @@ static void add_mounts(struct sandbox_config *cfg, const struct init_request *re
 		add_mount(cfg, &(struct sandbox_mount){ BOOT_MOUNT_READONLY, *p });
 }
 
+static bool has_host_sockets(void)
+{
+	return !strcmp(oci_options.network, "host-sockets");
+}
+
 static u32 usable_cpus(void)
 {
 	cpu_set_t set;
+	u32 n = sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (u32)MIN(CPU_COUNT(&set), MAX_CPUS);
 
-	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (u32)MIN(CPU_COUNT(&set), MAX_CPUS);
+	return oci_options.vcpus ? MIN(n, oci_options.vcpus) : n;
 }
 
 #define MEMORY_RESERVE (4ull << 20)
@@ -261,7 +268,7 @@ static void fill_config(struct sandbox_config *cfg, const struct init_request *r
 		.seccomp = req->spec->seccomp.program, .seccomp_len = req->spec->seccomp.len,
 		.limits = read_limits(req->spec),
 		.own_pid_namespace = req->spec->namespaces.made & CLONE_NEWPID,
-		.own_network = namespaces_has(&req->spec->namespaces, CLONE_NEWNET), .host_sockets = oci_options.host_sockets,
+		.own_network = namespaces_has(&req->spec->namespaces, CLONE_NEWNET), .host_sockets = has_host_sockets(),
 		.ndevices = req->spec->ndevices, .devices = req->spec->devices, .oom_score_adj = p->oom_score_adj,
 		.rlimits = (u64(*)[2])p->rlimits, .strace = oci_options.strace, .log_fd = open_log(req->container),
 		.umask = p->umask == ~0u ? 022 : p->umask, .uid = p->uid, .gid = p->gid, .start = program_start,
@@ -401,7 +408,7 @@ static void enter_namespaces(const struct spec *spec)
 	if (spec->namespaces.made & CLONE_NEWNET)
 		namespaces_raise_loopback();
 	settings = spec->settings;
-	err = network_prepare(spec, oci_options.host_sockets, &settings, &what);
+	err = network_prepare(spec, has_host_sockets(), &settings, &what);
 	if (err)
 		give_up("linux.sysctl: sysctl \"%s\": %s", what, err == -EPERM ? "not allowed in the host's network namespace" : strerror(-err));
 	if (spec->namespaces.made & CLONE_NEWUTS &&

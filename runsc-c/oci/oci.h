@@ -8,14 +8,14 @@
 #include "hostcall.h"
 #include "oci/spec.h"
 
-/* Options before the command, as runc has them. */
+/* Options before the command, as runc has them: flags.c says what they mean. */
 struct oci_options {
-	const char *root;     /* state folder */
-	const char *log;      /* errors are appended there too; NULL: only stderr */
-	bool log_json, debug, strace;
-	bool host_sockets;    /* --network */
-	const char *platform;
-	const char *debug_log; /* folder; a file a container */
+	const char *config, *root;
+	const char *log; /* NULL: errors go to stderr alone */
+	const char *log_format, *platform, *network, *overlay, *file_access, *host_uds, *rootless;
+	const char *debug_log; /* NULL: none */
+	bool debug, strace, systemd_cgroup;
+	u32 vcpus;
 };
 extern struct oci_options oci_options;
 
@@ -25,6 +25,8 @@ int oci_parse_globals(int argc, char **argv);
 /* One line to stderr and to --log. Always 1, for `return oci_fail(...)`. */
 int oci_fail(const char *fmt, ...) __printf(1, 2);
 void oci_warn(const char *fmt, ...) __printf(1, 2);
+/* To --log alone, and with --debug alone. */
+void oci_debug(const char *fmt, ...) __printf(1, 2);
 /* Words that begin all further errors: those of exec have them, and engines look for them. */
 void oci_fail_with(const char *prefix);
 /* A line that was printed already, for --log. */
@@ -135,6 +137,7 @@ int cmd_ps(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_update(int argc, char **argv);
+int cmd_checkpoint(int argc, char **argv); /* and restore */
 int cmd_debug(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_spec(int argc, char **argv);

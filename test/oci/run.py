@@ -820,6 +820,97 @@ class Oci(unittest.TestCase):
         ps = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) for _ in range(20)]
         self.assertEqual([p.communicate(timeout=60)[0] for p in ps], [b"x\n"] * 20)
 
+    # ---- options before the command ----
+
+    def config_file(self, text, mode=0o644):
+        path = os.path.join(self.top, "config.toml")
+        pathlib.Path(path).write_text(text)
+        os.chmod(path, mode)
+        return "--config=" + path
+
+    def with_config(self, text, *args, **kw):
+        return subprocess.run([RUNTIME, self.config_file(text, **kw), *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                              cwd=self.bundle.path)
+
+    def test_config_file(self):
+        self.bundle.config["process"]["args"] = ["sh", "-c", "echo x > /tmp/made; grep -c ^processor /proc/cpuinfo"]
+        self.bundle.write()
+        text = f"""# a comment
+            root = "{self.root}"   # another
+            log = '{self.log}'
+            log-format = "json"\r
+            debug = true
+            platform = "{PLATFORM}"
+            overlay = "root"
+            vcpus = 1
+            debug-log = "{self.top}/\\u0064l"
+            rootless = false
+            """
+        os.mkdir(os.path.join(self.top, "dl"))
+        r = self.with_config(text, "run", "c")
+        self.assertEqual((r.returncode, r.stdout), (0, "1\n"), r.stderr)
+        self.assertFalse(os.path.exists(os.path.join(self.bundle.rootfs, "tmp/made")))
+        self.assertTrue(os.path.exists(os.path.join(self.top, "dl/c.log")))
+        entries = [json.loads(line) for line in pathlib.Path(self.log).read_text().splitlines()]
+        self.assertEqual([e["msg"] for e in entries[:2]], ["argument 0: run", "argument 1: c"])
+        self.assertEqual({e["level"] for e in entries}, {"debug"})
+        # The command line has the last word.
+        r = subprocess.run([RUNTIME, self.config_file(text), "--overlay=none", "--debug=false", "run", "c"], stdin=subprocess.DEVNULL, capture_output=True,
+                           text=True, timeout=60, cwd=self.bundle.path)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertTrue(os.path.exists(os.path.join(self.bundle.rootfs, "tmp/made")))
+
+    def test_bad_config_file(self):
+        for text, words in (("x = 1", "1:1: x: no such option"), ("\n\n  debug = 1", "3:11: debug: true or false is expected"), ("platform = true", "1:12: platform: a string"),
+                            ('platform = "x"', "1:12: platform: 'x' is not one of auto|kvm|ptrace"), ("vcpus = 65", "1:9: vcpus: '65'"), ('vcpus = "1"', "1:9: vcpus: a number"),
+                            ("vcpus = 01", "1:9: 01"), ("vcpus = 1.5", "1:9: 1.5"), ("vcpus = 99999999999999999999", "1:9"), ("debug", "1:6: '=' is expected"),
+                            ("debug = ", "1:9: a value"), ("debug = true x", "1:14: the end of the line"), ("debug = true\ndebug = true", "2:1: debug is there twice"),
+                            ('log = "a', "1:9: the string does not end"), ('log = "\\q"', "no such escape"), ('log = "\\ud800"', "is no character"),
+                            ('log = "a\x01"', "control character"), ("log = ''", "is empty"), ("a.b = 1", "1:2: keys with dots"), ("[a.b]", "1:3: tables inside"), ("[a", "1:3: ']'"),
+                            ("[annotations]\n[annotations]", "2:1: annotations is there twice"), ("[x]\na = 1", "2:1: [x]: no such table"),
+                            ("[annotations]\nroot = true", "2:1: root: no annotation"), ("[annotations]\nstrace = 1", "2:10"), ('config = "x"', "config: cannot be set here"),
+                            ("= 1", "1:1: a name"), ("a\x00 = 1", "1:2"), ("x" * 70 + " = 1", "1:1: a name of more"), ('log = "' + "x" * 5000 + '"', "a string of more"),
+                            ("# \x02", "1:3: a control character"), ("systemd-cgroup = true", "--systemd-cgroup"), ('root = "r"', "--root: r")):
+            r = self.with_config(text, "list")
+            self.assertEqual((r.returncode, len(r.stderr.splitlines())), (125, 1), (text, r.stderr))
+            self.assertIn(words, r.stderr)
+        self.assertIn("others may write", self.with_config("", "list", mode=0o666).stderr)
+        self.refused(self.call("--config=/nonexistent", "list"), "/nonexistent")
+
+    def test_annotations(self):
+        a = self.bundle.config.setdefault("annotations", {})
+        a["dev.runsc-c.overlay"] = "root"
+        a["dev.runsc-c.network"] = "none"
+        a["other"] = "x"
+        self.sh("echo x > /tmp/made")
+        self.assertFalse(os.path.exists(os.path.join(self.bundle.rootfs, "tmp/made")))
+        for name, value, words in (("vcpus", "1", "not without leave"), ("debug-log", "/x", "not without leave"), ("platform", "ptrace", "not without leave"),
+                                   ("nosuch", "x", "no such option"), ("root", "/", "no annotation can set it"), ("overlay", "x", "overlay"),
+                                   ("file-access", "exclusive", "file-access"), ("host-uds", "open", "host-uds"), ("strace", "", "strace")):
+            self.bundle.config["annotations"] = {"dev.runsc-c." + name: value}
+            self.refused(self.run_args("true"), words)
+            self.assertEqual(os.listdir(self.root) if os.path.exists(self.root) else [], [])
+        self.bundle.config["annotations"] = {"dev.runsc-c.vcpus": "1"}
+        self.bundle.config["process"]["args"] = ["grep", "-c", "^processor", "/proc/cpuinfo"]
+        self.bundle.write()
+        for text, status in (("allow-annotations = true", 0), ("[annotations]\nvcpus = true", 0), ("[annotations]\nplatform = true", 1),
+                             ("allow-annotations = true\n[annotations]\nvcpus = false", 1)):
+            r = self.with_config(f'root = "{self.root}"\nplatform = "{PLATFORM}"\n' + text, "run", "c")
+            self.assertEqual((r.returncode, r.stdout), (status, "" if status else "1\n"), r.stderr)
+
+    def test_options_are_refused(self):
+        for option in ("--host-uds=all", "--file-access=exclusive", "--systemd-cgroup", "--platform=x", "--network=x", "--log-format=x", "--vcpus=-1", "--root=", "--debug=x"):
+            self.refused(self.call(option, "list"), option.split("=")[0])
+        for command in "checkpoint", "restore":
+            self.refused(self.call(command, "--image-path", "/x", "c"), command + ": not built yet")
+
+    def test_options_are_documented(self):
+        text = subprocess.run([RUNTIME, "--help"], capture_output=True, text=True).stdout
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/runsc-c.8")) as f:
+            manual = f.read().replace("\\", "")
+        for option in {line.split()[0].split("=")[0] for line in text.splitlines() if line.startswith("  --")}:
+            self.assertIn(option, manual)
+
     # ---- bad input ----
 
     def test_bad_documents(self):
