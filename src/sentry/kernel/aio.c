@@ -301,11 +301,14 @@ SYSCALL3(io_submit, u64, id, s64, n, u64, ucbs)
 /* Nothing is ever under way between calls. */
 SYSCALL3(io_cancel, u64, id, u64, ucb, u64, uresult)
 {
-	struct aio_ctx *c = ctx_find(id, false);
+	struct aio_ctx *c;
+	u32 key;
 
-	if (!c)
-		return -EINVAL;
-	ctx_put(c);
+	if (get_user(key, ucb + offsetof(struct iocb, aio_key)))
+		return -EFAULT;
+	c = ctx_find(id, false);
+	if (c)
+		ctx_put(c);
 	return -EINVAL;
 }
 

@@ -398,6 +398,8 @@ static long set_altstack(struct task *t, const struct sigaltstack_val *new, u64 
 		return -EPERM;
 	if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
 		return -EINVAL;
+	if (t->altstack.sp == base && t->altstack.size == size && t->altstack.flags == new->flags)
+		return 0; /* no change is no error, even where there is none */
 	if (mode == SS_DISABLE)
 		base = size = 0;
 	else if (size < MINSIGSTKSZ)

@@ -190,10 +190,14 @@ static bool no_splice(const struct file *f) { return f->fop->llseek == noop_llse
 
 static long copy_between(s32 in_fd, u64 uin, s32 out_fd, u64 uout, u64 n, bool regular_only)
 {
-	struct file *in = fget(in_fd), *out = fget(out_fd);
-	u64 in_pos, out_pos;
+	struct file *in, *out;
+	u64 in_pos, out_pos, given = 0;
 	long ret = -EBADF;
 
+	if (!regular_only && uin && get_user(given, uin))
+		return -EFAULT; /* sendfile(2) looks at the offset before all else */
+	in = fget(in_fd);
+	out = fget(out_fd);
 	if (!in || !out)
 		goto out;
 	if (regular_only && (S_ISDIR(in->inode->mode) || S_ISDIR(out->inode->mode))) {
@@ -213,7 +217,8 @@ static long copy_between(s32 in_fd, u64 uin, s32 out_fd, u64 uout, u64 n, bool r
 		ret = -EBADF;
 		goto out;
 	}
-	ret = load_pos(in, uin, &in_pos);
+	in_pos = given;
+	ret = regular_only || !uin ? load_pos(in, uin, &in_pos) : in->mode & FMODE_PREAD ? 0 : -ESPIPE;
 	if (!ret)
 		ret = load_pos(out, uout, &out_pos);
 	n = MIN(n, regular_only ? n : MAX_RW_COUNT);
@@ -306,7 +311,7 @@ static long do_splice(struct file *in, u64 uin, struct file *out, u64 uout, u64 
 	if ((uin && get_user(in_off, uin)) || (uout && get_user(out_off, uout)))
 		return -EFAULT;
 	ret = splice_files(in, uin ? &in_off : NULL, out, uout ? &out_off : NULL, n, flags);
-	if (ret > 0 && ((uin && put_user(in_off, uin)) || (uout && put_user(out_off, uout))))
+	if (ret >= 0 && ((uin && put_user(in_off, uin)) || (uout && put_user(out_off, uout))))
 		return -EFAULT;
 	return ret;
 }
