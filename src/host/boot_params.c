@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -210,6 +211,14 @@ static u64 now_ns(void)
 	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
 }
 
+/* A container's limit is its cgroup's, and what may be mapped goes by the machine (proc(5), overcommit_memory). */
+static u64 machine_memory(void)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) < 0 ? 0 : ((u64)info.totalram + info.totalswap) * info.mem_unit;
+}
+
 int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 {
 	struct boot_params *bp = hostmem_boot_params();
@@ -220,6 +229,7 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->ncpus = cfg->ncpus;
 	bp->mem_size = hostmem.size;
 	bp->host_mem_total = hostmem.size;
+	bp->machine_memory = cfg->contained ? machine_memory() : 0;
 	bp->first_free_pa = first_free;
 	bp->window_size = hostmem.window;
 	bp->limits = cfg->limits;

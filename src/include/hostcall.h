@@ -293,6 +293,7 @@ struct boot_params {
 	u32 own_pid_namespace; /* 1: the first process is the init of a container's, which pid_namespaces(7) protects */
 	u64 mounts_off;	  /* struct boot_mount[nmounts] */
 	u64 host_mem_total; /* for /proc/meminfo: what the sandbox may use */
+	u64 machine_memory; /* of a container, which may be limited to less: a mapping that is larger than that is refused */
 	struct boot_limits limits;
 	u64 cpu_khz;
 	char cpu_model[64];

@@ -140,6 +140,8 @@ class Oci(unittest.TestCase):
         """The worst program is killed, and of the first one the host's cgroup says that it was for memory."""
         self.bundle.config["linux"]["resources"]["memory"] = {"limit": 40 << 20}
         self.assertEqual(self.sh("busybox tail /dev/zero; echo $?"), "137\n")
+        # A mapping that is larger than the limit is no error before it is filled.
+        self.assertEqual(self.sh("sh -c 'x=x; while true; do x=$x$x; done'; echo $?"), "137\n")
         self.bundle.config["linux"]["cgroupsPath"] = "/runsc-c-oom-test-%d" % os.getpid()
         self.create("busybox", "tail", "/dev/zero")
         self.ok("start", "c")

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/string.h"
+#include "hostcall.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/frames.h"
 #include "sentry/mm/internal.h"
@@ -28,10 +29,10 @@ u64 mm_mmap_top(struct mm *mm)
 
 /* ---- limits ---- */
 
-/* A single mapping larger than all memory is refused, as vm.overcommit_memory=0 does (proc(5)). */
+/* A single mapping larger than all memory, of the machine where a container is limited to less, is refused, as vm.overcommit_memory=0 does (proc(5)). */
 bool overcommit_ok(u64 pages)
 {
-	return pages <= frames_total() || settings.overcommit_memory == 1;
+	return pages <= MAX(frames_total(), boot_params->machine_memory >> PAGE_SHIFT) || settings.overcommit_memory == 1;
 }
 
 bool may_expand_vm(struct mm *mm, u32 flags, u64 pages)
