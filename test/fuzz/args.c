@@ -566,6 +566,8 @@ static void sockets(void)
 	socket(AF_INET6, SOCK_STREAM, 0);
 	socket(AF_NETLINK, SOCK_RAW, 0);
 	socket(AF_UNIX, SOCK_STREAM, 0);
+	socket(AF_INET, SOCK_RAW, 1 + (int)(getpid() % 2 ? 0 : 254));
+	socket(AF_PACKET, SOCK_RAW, htons(3));
 }
 
 void open_files(struct rng *r)
@@ -591,6 +593,7 @@ void open_files(struct rng *r)
 	for (int fd = 3; fd < 20; fd++)
 		epoll_ctl(ep, EPOLL_CTL_ADD, fd, &(struct epoll_event){ .events = EPOLLIN | EPOLLOUT | (chance(r, 2) ? EPOLLET : 0) });
 	syscall(SYS_inotify_init1, IN_NONBLOCK);
+	syscall(SYS_fanotify_init, 3 | (chance(r, 2) ? 4 : chance(r, 2) ? 0x200 : 0), O_RDONLY);
 	memfd_create("m", MFD_ALLOW_SEALING);
 	syscall(SYS_userfaultfd, O_NONBLOCK);
 	syscall(SYS_pidfd_open, getpid(), 0);

@@ -6,7 +6,9 @@
 #include "base/string.h"
 #include "sentry/kernel/user_ns.h"
 #include "sentry/sys/syscall.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/vfs/notify.h"
 
 struct dirent64_k {
 	u64 ino;
@@ -86,11 +88,14 @@ static long do_getdents(s32 fd, u64 buf, u32 size, bool old_layout)
 	mutex_lock(&f->pos_lock);
 	if (!f->inode->nlink) {
 		ret = -ENOENT;
+	} else if (!(f->mode & FMODE_NONOTIFY) && notify_permission(&f->path, FAN_ACCESS_PERM)) {
+		ret = -EPERM;
 	} else {
 		g.ctx.pos = f->pos;
 		ret = f->fop->iterate(f, &g.ctx);
 		f->pos = g.ctx.pos;
 		touch_atime(f);
+		notify_file(f, IN_ACCESS);
 	}
 	mutex_unlock(&f->pos_lock);
 	kfree(g.record);

@@ -81,7 +81,7 @@ void file_put(struct file *f)
 	i = f->inode;
 	epoll_file_release(f);
 	if (i && f->mode & FMODE_OPENED)
-		notify_dentry(f->path.dentry, f->mode & FMODE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
+		notify_file(f, f->mode & FMODE_WRITE ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 	fasync_release(f);
 	lease_release(f);
 	if (i && S_ISDIR(i->mode))

@@ -16,13 +16,16 @@
 
 static bool has_handles(const struct super_block *sb) { return !kstrcmp(sb->type->name, "tmpfs"); }
 
+void inode_handle(const struct inode *i, struct inode_handle *h)
+{
+	*h = (struct inode_handle){ HANDLE_BYTES, HANDLE_TYPE, (u32)i->btime.nsec ^ (u32)i->btime.sec, (u32)i->ino, (u32)(i->ino >> 32) };
+}
+
 int handle_encode(struct dentry *d, struct inode_handle *h)
 {
-	const struct inode *i = d->inode;
-
 	if (!has_handles(d->sb))
 		return -EOPNOTSUPP;
-	*h = (struct inode_handle){ HANDLE_BYTES, HANDLE_TYPE, (u32)i->btime.nsec ^ (u32)i->btime.sec, (u32)i->ino, (u32)(i->ino >> 32) };
+	inode_handle(d->inode, h);
 	spin_lock(&dcache_lock);
 	d->flags |= DCACHE_KEEP;
 	spin_unlock(&dcache_lock);

@@ -5,6 +5,7 @@
 #include "base/types.h"
 
 struct dentry;
+struct inode;
 
 #define HANDLE_TYPE 1 /* inode number and generation */
 #define HANDLE_BYTES 12u
@@ -15,5 +16,6 @@ struct inode_handle {
 };
 /* 0, or -EOPNOTSUPP: its file system has none. */
 int handle_encode(struct dentry *d, struct inode_handle *h);
+void inode_handle(const struct inode *i, struct inode_handle *h); /* of a file system that has them */
 
 #endif

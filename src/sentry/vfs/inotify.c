@@ -11,6 +11,7 @@
 #include "base/string.h"
 #include "sentry/kernel/settings.h"
 #include "sentry/sys/syscall.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
 #include "sentry/vfs/transfer.h"
@@ -147,7 +148,7 @@ static bool notify_wanted(const struct inode *dir)
 	return dir->marks || dnotify_any();
 }
 
-void notify_file_slow(struct dentry *d, u32 mask)
+void notify_file_slow(struct mount *mnt, struct dentry *d, u32 mask)
 {
 	struct inode *i = d->inode;
 	struct dentry *parent = NULL;
@@ -157,6 +158,7 @@ void notify_file_slow(struct dentry *d, u32 mask)
 
 	if (!i)
 		return;
+	fanotify_event(mnt, d, mask);
 	if (S_ISDIR(i->mode))
 		mask |= IN_ISDIR;
 	spin_lock(&dcache_lock);
@@ -181,7 +183,9 @@ void notify_self_slow(struct inode *i, u32 mask)
 {
 	LIST_HEAD(dead);
 
-	tell(i, mask | (S_ISDIR(i->mode) ? IN_ISDIR : 0), 0, NULL, 0, &dead);
+	mask |= S_ISDIR(i->mode) ? IN_ISDIR : 0;
+	fanotify_on_inode(i, mask);
+	tell(i, mask, 0, NULL, 0, &dead);
 	free_watches(&dead);
 }
 
@@ -189,7 +193,9 @@ void notify_name_slow(struct inode *dir, const struct dentry *d, const struct in
 {
 	LIST_HEAD(dead);
 
-	tell(dir, mask | (what && S_ISDIR(what->mode) ? IN_ISDIR : 0), cookie, d->name, d->name_len, &dead);
+	mask |= what && S_ISDIR(what->mode) ? IN_ISDIR : 0;
+	fanotify_on_inode(dir, mask);
+	tell(dir, mask, cookie, d->name, d->name_len, &dead);
 	dnotify_event(dir, mask);
 	free_watches(&dead);
 }
@@ -200,9 +206,11 @@ void notify_rename(struct inode *from_dir, const char *old_name, struct inode *t
 	u32 cookie = ++next_cookie, dir = S_ISDIR(i->mode) ? IN_ISDIR : 0;
 	LIST_HEAD(dead);
 
+	fanotify_on_inode(from_dir, IN_MOVED_FROM | dir);
 	tell(from_dir, IN_MOVED_FROM | dir, cookie, old_name, (u32)strlen(old_name), &dead);
 	dnotify_event(from_dir, IN_MOVED_FROM);
 	notify_name_slow(to_dir, moved, i, IN_MOVED_TO, cookie);
+	fanotify_on_inode(i, IN_MOVE_SELF | dir);
 	tell(i, IN_MOVE_SELF, 0, NULL, 0, &dead);
 	free_watches(&dead);
 }
@@ -213,6 +221,10 @@ void notify_gone_slow(struct inode *i, u32 mask)
 	struct watch *w, *tmp;
 	LIST_HEAD(dead);
 
+	fanotify_on_inode(i, mask | (S_ISDIR(i->mode) ? IN_ISDIR : 0));
+	fanotify_forget(i);
+	if (!i->marks)
+		return;
 	spin_lock(&watch_lock);
 	list_for_each_safe(w, tmp, &i->marks->watches, inode_node) {
 		if (w->mask & mask || mask == IN_UNMOUNT)
@@ -241,6 +253,8 @@ struct group_entry { /* a group with its place among all */
 
 void notify_unmount(struct super_block *sb)
 {
+	fanotify_forget_inodes(sb);
+	fanotify_forget(sb);
 	for (;;) {
 		struct group_entry *e;
 		struct inode *found = NULL;

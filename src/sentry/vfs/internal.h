@@ -82,6 +82,9 @@ extern struct path init_root;
 int kern_mkdir(const char *name, u32 mode); /* namei.c */
 void anon_init(void);
 
+/* ---- open.c ---- */
+struct file *file_open_event(const struct path *p, u32 flags); /* as fanotify(7) opens what an event is about */
+
 /* ---- file.c ---- */
 struct file *file_alloc(void);
 int open_flags_to_mode(u32 flags);

@@ -6,6 +6,7 @@
  */
 #include "base/string.h"
 #include "sentry/kernel/nsproxy.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/mount_tree.h"
 
 #include <linux/fcntl.h>
@@ -99,6 +100,7 @@ int mnt_want_write(const struct path *p)
 
 static void mount_free(struct mount *m)
 {
+	fanotify_forget(m);
 	dentry_put(m->root);
 	sb_put(m->sb);
 	kfree(m->devname);

@@ -11,6 +11,7 @@
 #include "sentry/kernel/user_ns.h"
 #include "sentry/kernel/exec.h"
 #include "sentry/sys/syscall.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/landlock.h"
 #include "sentry/vfs/lease.h"
@@ -18,6 +19,7 @@
 #include "sentry/vfs/pipe.h"
 
 #define O_TMPFILE_BIT 020000000u
+#define O_EVENT_INTERNAL 0x10u /* for who reads events, and is not told of it */
 
 static int device_open(struct inode *inode, struct file *file)
 {
@@ -126,14 +128,14 @@ static struct file *open_checked(const struct path *p, u32 flags)
 	f->path = *p;
 	path_get(&f->path);
 	f->inode = i;
-	f->flags = flags & ~(u32)(O_EXEC_INTERNAL | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+	f->flags = flags & ~(u32)(O_EXEC_INTERNAL | O_EVENT_INTERNAL | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
 	if (flags & O_PATH) {
 		f->mode = FMODE_PATH;
 		f->flags = flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW);
 		return f;
 	}
 	f->flags |= flags & O_NOCTTY; /* seen by the terminal's open, then dropped */
-	f->mode = (u32)open_flags_to_mode(flags);
+	f->mode = (u32)open_flags_to_mode(flags) | (flags & O_EVENT_INTERNAL ? FMODE_NONOTIFY : 0);
 	if (f->mode & FMODE_WRITE && S_ISREG(i->mode)) {
 		err = take_write(i);
 		if (err) {
@@ -164,7 +166,7 @@ static struct file *open_checked(const struct path *p, u32 flags)
 			goto fail;
 	}
 	f->mode |= FMODE_OPENED;
-	notify_dentry(p->dentry, IN_OPEN);
+	notify_file(f, IN_OPEN | (flags & O_EXEC_INTERNAL ? FAN_OPEN_EXEC : 0));
 	return f;
 fail:
 	file_put(f);
@@ -181,6 +183,8 @@ static struct file *open_path(const struct path *p, u32 flags, bool created)
 			err = check_access(p, flags);
 		if (!err)
 			err = check_landlock(p, flags);
+		if (!err)
+			err = notify_permission(p, FAN_OPEN_PERM | (flags & O_EXEC_INTERNAL ? FAN_OPEN_EXEC_PERM : 0));
 		if (!err && S_ISREG(p->dentry->inode->mode))
 			err = (int)lease_break(p->dentry->inode, open_flags_to_mode(flags) & FMODE_WRITE || flags & O_TRUNC, flags & O_NONBLOCK);
 	} else if (flags & O_DIRECTORY && !S_ISDIR(p->dentry->inode->mode)) {
@@ -190,6 +194,13 @@ static struct file *open_path(const struct path *p, u32 flags, bool created)
 }
 
 struct file *file_open_path(const struct path *p, u32 flags) { return open_path(p, flags, false); }
+
+struct file *file_open_event(const struct path *p, u32 flags)
+{
+	int err = check_kind(p, flags);
+
+	return err ? ERR_PTR(err) : open_checked(p, flags | O_EVENT_INTERNAL);
+}
 
 static struct file *open_tmpfile(const struct path *dir, u32 flags, u32 mode)
 {

@@ -7,6 +7,7 @@
 #include <linux/stat.h>
 
 #include "sentry/sys/syscall.h"
+#include "sentry/vfs/fanotify.h"
 #include "sentry/vfs/internal.h"
 #include "sentry/vfs/notify.h"
 #include "sentry/vfs/transfer.h"
@@ -19,9 +20,11 @@ long vfs_read(struct file *f, struct iov_iter *it, u64 *pos)
 		return -EBADF;
 	if (!f->fop || !f->fop->read)
 		return f->inode && S_ISDIR(f->inode->mode) ? -EISDIR : -EINVAL;
+	if (unlikely(notify_watches) && !(f->mode & FMODE_NONOTIFY) && f->path.dentry && fanotify_permission(&f->path, FAN_ACCESS_PERM))
+		return -EPERM;
 	ret = f->fop->read(f, it, pos);
 	if (ret > 0)
-		notify_dentry(f->path.dentry, IN_ACCESS);
+		notify_file(f, IN_ACCESS);
 	return ret;
 }
 
@@ -66,7 +69,7 @@ long vfs_write(struct file *f, struct iov_iter *it, u64 *pos)
 		drop_set_ids(f);
 	err = f->fop->write(f, it, pos);
 	if (err > 0)
-		notify_dentry(f->path.dentry, IN_MODIFY);
+		notify_file(f, IN_MODIFY);
 	if (err > 0 && unlikely(f->flags & O_DSYNC) && f->fop->fsync) {
 		long synced = f->fop->fsync(f, !(f->flags & (O_SYNC & ~O_DSYNC)));
 
