@@ -213,24 +213,32 @@ int cgroup_create(struct container *c, const struct spec *spec)
 {
 	static struct hierarchy h[HIERARCHIES_MAX];
 	u32 n = find_hierarchies(h);
+	int err;
 
 	if (spec->cgroups_path && !safe_path(spec->cgroups_path))
 		return oci_fail("linux.cgroupsPath: %s: '..' has no place there", spec->cgroups_path);
-	for (u32 i = 0; i < n; i++) {
-		char dir[sizeof(c->cgroups[0])];
-		int err;
-
-		if (!place(&h[i], spec->cgroups_path, c->id, dir, sizeof(dir)))
+	for (u32 i = 0; i < n; i++)
+		if (!place(&h[i], spec->cgroups_path, c->id, c->cgroups[i], sizeof(c->cgroups[i])))
 			return oci_fail("linux.cgroupsPath: the path is too long");
+	c->ncgroups = n;
+	err = container_save(c); /* whoever ends us now can find what there is to remove */
+	c->ncgroups = 0;
+	for (u32 i = 0; i < n && !err; i++) {
+		const char *dir = c->cgroups[i];
+
 		err = make_directories(&h[i], dir);
-		if ((err == -EROFS || err == -EACCES || err == -EPERM) && strcmp(oci_options.rootless, "false")) { /* not ours to change: go without, as an unprivileged runtime does */
+		if ((err == -EROFS || err == -EACCES || err == -EPERM) && strcmp(oci_options.rootless, "false")) {
+			/* Not ours to change: go without, as an unprivileged runtime does. */
 			oci_warn("cgroup %s: %s: this controller is left out", dir, strerror(-err));
+			err = 0;
 			continue;
 		}
 		if (err)
 			return oci_fail("cgroup %s: %s", dir, strerror(-err));
-		memcpy(c->cgroups[c->ncgroups++], dir, sizeof(dir));
+		memmove(c->cgroups[c->ncgroups++], dir, sizeof(c->cgroups[0]));
 	}
+	if (err)
+		return err;
 	if (cgroup_frozen(c)) /* it is somebody else's: ours would wait for ever */
 		return oci_fail("the container's cgroup is unexpectedly frozen");
 	return spec->resources ? cgroup_update(c, spec->resources) : 0;
@@ -282,7 +290,7 @@ void cgroup_remove(const struct container *c)
 {
 	for (u32 i = 0; i < c->ncgroups; i++)
 		for (u32 tries = 0; rmdir(c->cgroups[i]) < 0 && errno == EBUSY; tries++) {
-			if (tries == 5000) {
+			if (tries == 2000) {
 				oci_warn("cgroup %s: still in use", c->cgroups[i]);
 				break;
 			}
