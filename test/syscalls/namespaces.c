@@ -22,8 +22,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -991,6 +993,124 @@ static void pids_of_objects(void)
 	msgctl(msg, IPC_RMID, NULL);
 }
 
+/* time_namespaces(7) */
+static long long seconds(int clock)
+{
+	struct timespec ts;
+
+	if (syscall(SYS_clock_gettime, clock, &ts))
+		return -1;
+	return ts.tv_sec;
+}
+
+static long long library_seconds(int clock) /* by the vDSO */
+{
+	struct timespec ts;
+
+	return clock_gettime(clock, &ts) ? -1 : ts.tv_sec;
+}
+
+static long start_time(void)
+{
+	char buf[1024], *p;
+	long v = -1;
+
+	read_file("/proc/self/stat", buf, sizeof(buf));
+	p = strrchr(buf, ')');
+	sscanf(p ? p + 2 : "", "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %ld", &v);
+	return v / sysconf(_SC_CLK_TCK);
+}
+
+static void in_shifted_time(long long mono, long long boot)
+{
+	struct timespec ts = { 0 }, past;
+	struct itimerspec it = { { 0, 0 }, { 0, 0 } };
+	char buf[64];
+	int fd = timerfd_create(CLOCK_MONOTONIC, 0), word = 0;
+	unsigned long long n;
+	long up = -1;
+
+	CHECK(seconds(CLOCK_MONOTONIC) - mono >= 10000 && seconds(CLOCK_MONOTONIC) - mono < 10060);
+	CHECK(library_seconds(CLOCK_MONOTONIC) - mono >= 10000 && library_seconds(CLOCK_MONOTONIC) - mono < 10060);
+	CHECK(library_seconds(CLOCK_MONOTONIC_RAW) - mono > 9900);
+	CHECK(library_seconds(CLOCK_MONOTONIC_COARSE) - mono >= 9999);
+	CHECK(seconds(CLOCK_BOOTTIME) - boot >= 20000 && seconds(CLOCK_BOOTTIME) - boot < 20060);
+	CHECK(library_seconds(CLOCK_BOOTTIME) - boot >= 20000 && library_seconds(CLOCK_BOOTTIME) - boot < 20060);
+	read_file("/proc/uptime", buf, sizeof(buf));
+	sscanf(buf, "%ld", &up);
+	CHECK(up - boot >= 20000 && up - boot < 20060);
+	CHECK(start_time() - boot >= 20000);
+	/* Times that are said are of these clocks as well: all of them are past. */
+	clock_gettime(CLOCK_MONOTONIC, &past);
+	EQ(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &past, NULL), 0);
+	it.it_value = past;
+	EQ(timerfd_settime(fd, TFD_TIMER_ABSTIME, &it, NULL), 0);
+	EQ(read(fd, &n, sizeof(n)), 8);
+	FAILS(syscall(SYS_futex, &word, 9 /* FUTEX_WAIT_BITSET */, 0, &past, NULL, ~0), ETIMEDOUT);
+	/* And one that is to come: 20 ms. */
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_nsec += 20000000;
+	ts.tv_sec += ts.tv_nsec / 1000000000;
+	ts.tv_nsec %= 1000000000;
+	EQ(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL), 0);
+	clock_gettime(CLOCK_MONOTONIC, &past);
+	CHECK(past.tv_sec > ts.tv_sec || (past.tv_sec == ts.tv_sec && past.tv_nsec >= ts.tv_nsec));
+	close(fd);
+}
+
+static void shifted_time(void)
+{
+	long long mono = seconds(CLOCK_MONOTONIC), boot = seconds(CLOCK_BOOTTIME);
+	char buf[256];
+	pid_t pid;
+	int st;
+
+	FAILS(write_file("/proc/self/timens_offsets", "monotonic 1 0\n"), EACCES); /* the first namespace has processes in it */
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		check_failures = 0;
+		if (unshare(CLONE_NEWTIME))
+			_exit(77);
+		EQ(read_file("/proc/self/timens_offsets", buf, sizeof(buf)) > 0, 1);
+		EQ(strcmp(buf, "monotonic           0         0\nboottime            0         0\n"), 0);
+		FAILS(write_file("/proc/self/timens_offsets", "monotonic 1\n"), EINVAL);
+		FAILS(write_file("/proc/self/timens_offsets", "realtime 1 0\n"), EINVAL);
+		FAILS(write_file("/proc/self/timens_offsets", "monotonic 1 1000000000\n"), EINVAL);
+		FAILS(write_file("/proc/self/timens_offsets", "monotonic 1 x\n"), EINVAL);
+		FAILS(write_file("/proc/self/timens_offsets", "monotonic 9000000000 0\n"), ERANGE);
+		FAILS(write_file("/proc/self/timens_offsets", "monotonic -9000000000 0\n"), ERANGE);
+		EQ(write_file("/proc/self/timens_offsets", "monotonic 1 5\n"), 0);
+		EQ(write_file("/proc/self/timens_offsets", "1 10000 0\nboottime 20000 7\n"), 0);
+		EQ(read_file("/proc/self/timens_offsets", buf, sizeof(buf)) > 0, 1);
+		EQ(strcmp(buf, "monotonic       10000         0\nboottime        20000         7\n"), 0);
+		CHECK(seconds(CLOCK_MONOTONIC) - mono < 60); /* it is of the children */
+		pid = fork();
+		if (!pid) {
+			in_shifted_time(mono, boot);
+			FAILS(write_file("/proc/self/timens_offsets", "monotonic 1 0\n"), EACCES);
+			pid = fork();
+			if (!pid) {
+				in_shifted_time(mono, boot);
+				_exit(check_failures != 0);
+			}
+			EQ(waitpid(pid, &st, 0), pid);
+			_exit(check_failures != 0 || st != 0);
+		}
+		EQ(waitpid(pid, &st, 0), pid);
+		EQ(st, 0);
+		EQ(setns(open("/proc/self/ns/time_for_children", O_RDONLY), CLONE_NEWTIME), 0);
+		in_shifted_time(mono, boot);
+		_exit(check_failures != 0);
+	}
+	EQ(waitpid(pid, &st, 0), pid);
+	if (WIFEXITED(st) && WEXITSTATUS(st) == 77)
+		printf("skip: no time namespaces here\n");
+	else
+		EQ(st, 0);
+	CHECK(library_seconds(CLOCK_MONOTONIC) - mono < 60);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -1038,5 +1158,6 @@ int main(void)
 	CHILD(net);
 	RUN(peers);
 	CHILD(net_ports);
+	RUN(shifted_time);
 	DONE();
 }

@@ -1,10 +1,12 @@
 /* The files of /proc that speak of the whole machine. */
 #include <linux/errno.h>
 #include <linux/stat.h>
+#include <linux/time.h>
 
 #include "base/string.h"
 #include "fs/proc/proc.h"
 #include "hostcall.h"
+#include "sentry/kernel/clock.h"
 #include "sentry/kernel/loadavg.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/uts.h"
@@ -108,13 +110,13 @@ static int show_stat(struct seq *s, struct inode *inode)
 	seq_printf(s,
 		   "intr 0\nctxt %lu\nbtime %lu\nprocesses %lu\nprocs_running %u\nprocs_blocked 0\n"
 		   "softirq 0 0 0 0 0 0 0 0 0 0 0\n",
-		   stat_counters[STAT_SWITCH], (clock_real_ns() - clock_boot_ns()) / NSEC_PER_SEC, stat_counters[STAT_FORK], running);
+		   stat_counters[STAT_SWITCH], (clock_real_ns() - clock_read_ns(CLOCK_BOOTTIME)) / NSEC_PER_SEC, stat_counters[STAT_FORK], running);
 	return 0;
 }
 
 static int show_uptime(struct seq *s, struct inode *inode)
 {
-	u64 up = clock_boot_ns(), user, system, idle;
+	u64 up = clock_read_ns(CLOCK_BOOTTIME), user, system, idle;
 
 	all_times(&user, &system);
 	idle = up * num_cpus() - MIN(up * num_cpus(), user + system);

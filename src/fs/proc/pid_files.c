@@ -9,6 +9,7 @@
 #include "fs/proc/pid.h"
 #include "fs/proc/proc.h"
 #include "sentry/kernel/task_access.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 
@@ -145,7 +146,7 @@ static int show_stat(struct seq *s, struct inode *inode, bool whole)
 	seq_printf(s, "%d (%s) %c %d %d %d %d %d %u %lu %lu %lu %lu %lu %lu %lu %lu %d %d %u 0 %lu ", n.tid, n.comm, n.state,
 		   n.ppid, n.pgid, n.sid, n.tty_nr, n.tty_pgrp, 0x400000u, n.min_flt, n.cmin_flt, n.maj_flt, n.cmaj_flt,
 		   ticks(n.utime), ticks(n.stime), ticks(n.cutime), ticks(n.cstime), n.prio, n.nice, n.nthreads,
-		   ticks(n.start_ns));
+		   ticks(n.start_ns + (u64)time_offsets()->boot));
 	seq_printf(s, "%lu %lu 18446744073709551615 %lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 %d %u %u %u 0 0 0 ",
 		   mm ? mm->total_vm << PAGE_SHIFT : 0, mm ? (u64)(mm->rss_anon + mm->rss_file + mm->rss_shmem) : 0,
 		   mm ? mm->start_code : 0, mm ? mm->end_code : 0, mm ? mm->start_stack : 0, n.pending, n.blocked, n.ignored,
@@ -560,6 +561,46 @@ static int store_setgroups(struct inode *inode, char *text, size_t n)
 	return (int)err;
 }
 
+static struct ns_common *time_ns_for_children(struct inode *inode)
+{
+	struct task *t = proc_task_get(inode);
+	struct ns_common *n = NULL;
+
+	if (!t)
+		return NULL;
+	spin_lock(&t->alloc_lock);
+	if (t->ns) {
+		n = t->ns->time_for_children;
+		ns_get(n);
+	}
+	spin_unlock(&t->alloc_lock);
+	task_put(t);
+	return n;
+}
+
+static int show_timens(struct seq *s, struct inode *inode)
+{
+	struct ns_common *n = time_ns_for_children(inode);
+
+	if (!n)
+		return -ESRCH;
+	time_ns_show(s, time_ns_of(n));
+	ns_put(n);
+	return 0;
+}
+
+static int store_timens(struct inode *inode, char *text, size_t size)
+{
+	struct ns_common *n = time_ns_for_children(inode);
+	long err;
+
+	if (!n)
+		return -ESRCH;
+	err = time_ns_write(time_ns_of(n), text);
+	ns_put(n);
+	return (int)err;
+}
+
 static int show_loginuid(struct seq *s, struct inode *inode)
 {
 	seq_puts(s, "4294967295");
@@ -748,7 +789,7 @@ static const struct file_ops ns_fops = { .iterate = ns_iterate, .llseek = generi
 	TEXT("mountinfo", 0444, show_task_mountinfo, NULL), TEXT("oom_score", 0444, show_zero, NULL), \
 	TEXT("oom_score_adj", 0644, show_oom_adj, store_oom_adj), TEXT("cgroup", 0444, show_cgroup, NULL), \
 	TEXT("uid_map", 0644, show_uid_map, store_uid_map), TEXT("gid_map", 0644, show_gid_map, store_gid_map), \
-	TEXT("setgroups", 0644, show_setgroups, store_setgroups), TEXT("loginuid", 0644, show_loginuid, NULL), \
+	TEXT("setgroups", 0644, show_setgroups, store_setgroups), TEXT("timens_offsets", 0644, show_timens, store_timens), TEXT("loginuid", 0644, show_loginuid, NULL), \
 	TEXT("sessionid", 0444, show_loginuid, NULL), TEXT("personality", 0400, show_personality, NULL), \
 	TEXT("coredump_filter", 0644, show_dump_filter, store_dump_filter), TEXT("wchan", 0444, show_zero, NULL), TEXT("io", 0400, show_io, NULL),          \
 	{ "mem", S_IFREG | 0600, &mem_iops, &mem_fops, { NULL, NULL } },                \

@@ -75,6 +75,8 @@ int elf_parse_phdrs(const u8 *buf, size_t len, struct elf_image *img);
 
 /* ---- vdso.c ---- */
 void vdso_init(void);
+struct page;
 long vdso_map(struct mm *mm); /* sets mm->vdso_base */
+long vdso_shift(struct mm *mm, struct page *offsets); /* another time namespace's page; NULL: no offsets */
 
 #endif

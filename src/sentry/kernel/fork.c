@@ -21,6 +21,7 @@
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
@@ -282,6 +283,11 @@ static long copy_parts(struct task *t, const struct clone_params *p)
 	if ((err = copy_process_part(t, p)) || (err = copy_sighand(t, p->flags)) || (err = copy_files(t, p->flags)) ||
 	    (err = copy_namespaces(t, p->flags)) || (err = sem_fork(t, p->flags)) || (err = copy_mm(t, p->flags)))
 		return err;
+	if (t->ns->simple[NS_TIME] != current->ns->simple[NS_TIME]) {
+		err = time_ns_enter(t->ns->simple[NS_TIME], t->mm);
+		if (err)
+			return err;
+	}
 	t->pid = pid_alloc(t->ns->pid, p->set_tid, p->nset_tid);
 	if (IS_ERR(t->pid)) {
 		err = PTR_ERR(t->pid);

@@ -1,6 +1,7 @@
 /* Futexes: keys, buckets, waiting, waking, requeueing: futex(2). */
 #include <linux/errno.h>
 #include <linux/futex.h>
+#include <linux/time.h>
 
 #include "base/log.h"
 #include "base/string.h"
@@ -8,6 +9,7 @@
 #include "sentry/kernel/boot.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/futex_internal.h"
+#include "sentry/kernel/clock.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
@@ -518,7 +520,7 @@ static long get_deadline(u32 cmd, bool realtime, u64 uts, u64 *deadline)
 		*deadline = mono + when;
 		return 0;
 	}
-	now = realtime || cmd == FUTEX_LOCK_PI ? clock_real_ns() : mono;
+	now = realtime || cmd == FUTEX_LOCK_PI ? clock_real_ns() : clock_read_ns(CLOCK_MONOTONIC);
 	*deadline = when > now ? mono + (when - now) : 0;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 #include <linux/time.h>
 
+#include "sentry/kernel/clock.h"
 #include "sentry/kernel/futex_internal.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
@@ -116,7 +117,7 @@ static long waitv_deadline(u64 uts, s32 clock, u64 *deadline)
 	if ((u64)ts.sec >= (~0ull >> 2) / NSEC_PER_SEC)
 		return 0;
 	when = (u64)ts.sec * NSEC_PER_SEC + (u64)ts.nsec;
-	now = clock == CLOCK_REALTIME ? clock_real_ns() : mono;
+	now = clock == CLOCK_REALTIME ? clock_real_ns() : clock_read_ns(CLOCK_MONOTONIC);
 	*deadline = when > now ? mono + (when - now) : 0;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/pidfd.h"
 #include "sentry/kernel/task_access.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/user_ns.h"
 #include "sentry/kernel/uts.h"
 #include "sentry/mm/mm.h"
@@ -20,7 +21,7 @@
 
 struct nsproxy init_nsproxy;
 static struct uts_ns init_uts;
-static struct ns_common init_simple[NS_KINDS]; /* but for the network and IPC, which have more to them */
+static struct ns_common init_simple[NS_KINDS]; /* but for the network, IPC and time, which have more to them */
 static _Atomic u64 next_ino = 4026531834; /* as Linux numbers its first ones */
 
 /* ---- what all kinds have in common ---- */
@@ -53,7 +54,7 @@ static const struct {
 } kinds[NS_KINDS] = {
 	[NS_CGROUP] = { "cgroup", CLONE_NEWCGROUP, simple_free }, [NS_IPC] = { "ipc", CLONE_NEWIPC, ipc_free },
 	[NS_MNT] = { "mnt", CLONE_NEWNS, mount_ns_free },	  [NS_NET] = { "net", CLONE_NEWNET, net_ns_free },
-	[NS_PID] = { "pid", CLONE_NEWPID, pid_ns_free },	  [NS_TIME] = { "time", CLONE_NEWTIME, simple_free },
+	[NS_PID] = { "pid", CLONE_NEWPID, pid_ns_free },	  [NS_TIME] = { "time", CLONE_NEWTIME, time_ns_free },
 	[NS_USER] = { "user", CLONE_NEWUSER, user_ns_free },	  [NS_UTS] = { "uts", CLONE_NEWUTS, uts_free },
 };
 /* Kinds of which a task has one by number only. */
@@ -90,7 +91,7 @@ void nsproxy_init(void)
 	ns_init(&init_mount_ns.c, NS_MNT, &init_user_ns);
 	for (u32 i = 0; i < NS_KINDS; i++)
 		if (SIMPLE_KINDS >> i & 1) {
-			init_nsproxy.simple[i] = i == NS_NET ? &init_net_ns.c : i == NS_IPC ? &init_ipc_ns.c : &init_simple[i];
+			init_nsproxy.simple[i] = i == NS_NET ? &init_net_ns.c : i == NS_IPC ? &init_ipc_ns.c : i == NS_TIME ? &init_time_ns.c : &init_simple[i];
 			ns_init(init_nsproxy.simple[i], i, &init_user_ns);
 		}
 	kstrlcpy(init_uts.nodename, boot_params->hostname_off && *name ? name : "sandbox", UTS_LEN);
@@ -101,8 +102,8 @@ void nsproxy_init(void)
 	init_nsproxy.uts = &init_uts;
 	init_nsproxy.mnt = &init_mount_ns;
 	init_nsproxy.pid = &init_pid_ns;
-	init_nsproxy.time_for_children = &init_simple[NS_TIME];
-	ns_get(&init_simple[NS_TIME]);
+	init_nsproxy.time_for_children = &init_time_ns.c;
+	ns_get(&init_time_ns.c);
 }
 
 /* ---- sets ---- */
@@ -169,6 +170,10 @@ static long renew_simple(struct nsproxy *ns, u32 kind, struct user_ns *owner)
 			ns_init(n, kind, owner);
 			ipc->settings = ipc_settings_default;
 		}
+	} else if (kind == NS_TIME) {
+		struct time_ns *time = time_ns_create(owner);
+
+		n = time ? &time->c : NULL;
 	} else {
 		n = kzalloc(sizeof(*n));
 		if (n)
@@ -462,6 +467,9 @@ static long join_all(struct ns_common *const *list, u32 count)
 		return err;
 	}
 	switch_namespaces(current, ns);
+	for (u32 i = 0; i < count; i++)
+		if (list[i]->kind == NS_TIME)
+			time_ns_enter(list[i], current->mm);
 	if (new_user)
 		commit_creds(c);
 	else

@@ -9,6 +9,7 @@
 #include "sentry/kernel/loadavg.h"
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/task_access.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
@@ -21,7 +22,7 @@ SYSCALL1(sysinfo, u64, uinfo)
 	u64 avg[3];
 
 	mm_meminfo(&mi);
-	si.uptime = (long)((clock_mono_ns() - boot_params->boot_mono_ns) / NSEC_PER_SEC);
+	si.uptime = (long)((clock_mono_ns() - boot_params->boot_mono_ns + (u64)time_offsets()->boot) / NSEC_PER_SEC);
 	si.totalram = mi.total << PAGE_SHIFT;
 	si.freeram = mi.free << PAGE_SHIFT;
 	si.sharedram = mi.shmem << PAGE_SHIFT;

@@ -9,6 +9,7 @@
 #include "platform/platform.h"
 #include "sentry/kernel/clock.h"
 #include "sentry/kernel/task.h"
+#include "sentry/kernel/time_ns.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
 
@@ -54,9 +55,9 @@ u64 clock_read_ns(s32 id)
 		return clock_real_ns() + (u64)tai_offset() * NSEC_PER_SEC;
 	case CLOCK_BOOTTIME:
 	case CLOCK_BOOTTIME_ALARM:
-		return clock_boot_ns();
+		return clock_boot_ns() + (u64)time_offsets()->boot;
 	}
-	return clock_mono_ns();
+	return clock_mono_ns() + (u64)time_offsets()->mono;
 }
 
 u64 clock_mono_deadline(s32 id, u64 ns)
@@ -66,7 +67,7 @@ u64 clock_mono_deadline(s32 id, u64 ns)
 	if (ns >= NS_FOREVER)
 		return ~0ull;
 	if (id == CLOCK_MONOTONIC)
-		return ns;
+		return MAX((s64)ns - time_offsets()->mono, 0);
 	now = clock_read_ns(id);
 	return ns > now ? ns_add(clock_mono_ns(), ns - now) : 0;
 }

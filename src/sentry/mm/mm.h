@@ -156,6 +156,7 @@ long mm_munmap(struct mm *mm, u64 addr, u64 len);
 long mm_brk(struct mm *mm, u64 brk);
 /* A special mapping over given frames (vDSO, clock page): pages[] get a reference each. */
 long mm_map_pages(struct mm *mm, u64 addr, struct page *const *pages, u32 n, u32 prot, const char *name);
+bool mm_is_mapped_as(struct mm *mm, u64 addr, const char *name); /* one page of those, with this very name */
 /* prctl(PR_SET_VMA_ANON_NAME) for the current task; name is checked and at most 79 bytes, NULL removes it. */
 long mm_set_anon_name(u64 start, u64 len, const char *name);
 /* Drop translations of a file range in every mm that maps it (truncate): unmaps pages [first, last]. */

@@ -433,6 +433,18 @@ const struct vm_ops special_vm_ops = {
 	.name = special_name,
 };
 
+bool mm_is_mapped_as(struct mm *mm, u64 addr, const char *name)
+{
+	struct vma *vma;
+	bool is;
+
+	down_read(&mm->lock);
+	vma = vma_find(mm, addr);
+	is = vma && vma->start == addr && vma->end == addr + PAGE_SIZE && vma->ops == &special_vm_ops && special_name(vma) == name;
+	up_read(&mm->lock);
+	return is;
+}
+
 static struct special_map *special_new(struct page *const *pages, u32 n, const char *name)
 {
 	struct special_map *s = kmalloc(sizeof(*s) + n * sizeof(s->page[0]));

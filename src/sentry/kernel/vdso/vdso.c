@@ -7,6 +7,7 @@
 #include <linux/time_types.h>
 
 #include "hostcall.h"
+#include "sentry/kernel/vdso/offsets.h"
 
 #define NSEC 1000000000ull
 
@@ -18,6 +19,11 @@ static inline const struct clock_page *clock_page(void)
 
 	__asm__("" : "+r"(p)); /* for the compiler this is not a step out of image_start[] */
 	return (const struct clock_page *)(p - 4096);
+}
+
+static inline const struct time_offsets *offsets(void)
+{
+	return (const struct time_offsets *)((const char *)clock_page() - 4096);
 }
 
 static inline u64 read_tsc(void)
@@ -78,10 +84,10 @@ int __vdso_clock_gettime(int clock, struct __kernel_timespec *ts)
 	case CLOCK_MONOTONIC:
 	case CLOCK_MONOTONIC_RAW:
 	case CLOCK_MONOTONIC_COARSE:
-		split(read_clock(MONO), ts);
+		split(read_clock(MONO) + (u64)offsets()->mono, ts);
 		return 0;
 	case CLOCK_BOOTTIME:
-		split(read_clock(BOOT), ts);
+		split(read_clock(BOOT) + (u64)offsets()->boot, ts);
 		return 0;
 	case CLOCK_TAI:
 		split(read_clock(TAI), ts);
