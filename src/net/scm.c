@@ -8,6 +8,7 @@
 #include "net/unix/unix.h"
 #include "sentry/kernel/pid_ns.h"
 #include "sentry/kernel/user_ns.h"
+#include "sentry/uring/io_uring.h"
 
 static spinlock_t dead_lock = SPINLOCK_INIT;
 static LIST_HEAD(dead_list); /* scm_fp.node; dead_lock */
@@ -80,6 +81,8 @@ static int scm_take_fds(struct scm *s, const s32 *fds, u32 n)
 		if (!f)
 			return -EBADF;
 		fp->files[fp->count++] = f;
+		if (is_uring(f)) /* it may hold sockets that the descriptors lie in: refused as Linux does from 6.8 on */
+			return -EINVAL;
 	}
 	return 0;
 }

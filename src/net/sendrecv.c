@@ -158,13 +158,40 @@ static int umsg_export(struct umsg *u, u64 umsg, u32 flags)
 	return 0;
 }
 
+long sock_msghdr_length(u64 umsg, u32 *len)
+{
+	struct user_msghdr h;
+	struct iovec_k v;
+
+	if (copy_from_user(&h, umsg, sizeof(h)))
+		return -EFAULT;
+	*len = 0;
+	if (h.iovlen > 1)
+		return -EINVAL;
+	if (!h.iovlen)
+		return 0;
+	if (copy_from_user(&v, h.iov, sizeof(v)))
+		return -EFAULT;
+	if (v.len > (u64)INT32_MAX)
+		return -EINVAL;
+	*len = (u32)v.len;
+	return 0;
+}
+
 long sock_recvmsg_user(struct sock *sk, struct file *f, u64 umsg, u32 flags)
+{
+	return sock_recvmsg_into(sk, f, umsg, NULL, flags);
+}
+
+long sock_recvmsg_into(struct sock *sk, struct file *f, u64 umsg, struct iovec_k *into, u32 flags)
 {
 	struct umsg u;
 	long ret;
 
 	memset(&u, 0, sizeof(u));
 	ret = umsg_import(&u, umsg);
+	if (!ret && into)
+		u.m.it = (struct iov_iter){ .iov = into, .nr = 1, .count = into->len };
 	if (!ret) {
 		u.m.name = &u.addr;
 		u.m.flags = file_msg_flags(f, flags);

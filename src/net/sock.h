@@ -169,6 +169,9 @@ extern const struct file_ops socket_fops;
 struct file *sock_accept_file(struct file *f, u64 uaddr, u64 ulenp, u32 flags, bool nonblock);
 long sock_sendmsg_user(struct sock *sk, struct file *f, u64 umsg, u32 flags);
 long sock_recvmsg_user(struct sock *sk, struct file *f, u64 umsg, u32 flags);
+/* The same into one buffer instead of the header's vector (io_uring); how much of such a buffer the header asks for, 0: all. */
+long sock_recvmsg_into(struct sock *sk, struct file *f, u64 umsg, struct iovec_k *into, u32 flags);
+long sock_msghdr_length(u64 umsg, u32 *len);
 /* Addresses in and out of user memory; addr_to_user writes min(*ulenp, klen) bytes and the true length. */
 int addr_from_user(struct sockaddr_k *a, u64 uaddr, s32 len);
 int addr_to_user(const struct sockaddr_k *a, u32 klen, u64 uaddr, u64 ulenp);

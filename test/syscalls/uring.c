@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -1548,6 +1549,400 @@ static void crowd(void)
 		close(many[i][0]), close(many[i][1]);
 }
 
+/* ---- the submission queue watched, completions polled for ---- */
+
+static void watched_queue(void)
+{
+	struct io_uring_params p = { .flags = IORING_SETUP_SQ_AFF };
+	int fds[2], fd;
+	char buf[8] = "";
+
+	FAILS(setup(4, &p), EINVAL); /* without IORING_SETUP_SQPOLL */
+	p = (struct io_uring_params){ .flags = IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF, .sq_thread_cpu = 100000 };
+	FAILS(setup(4, &p), EINVAL);
+	p = (struct io_uring_params){ .flags = IORING_SETUP_SQPOLL | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER };
+	FAILS(setup(4, &p), EINVAL);
+	p = (struct io_uring_params){ .flags = IORING_SETUP_SQPOLL, .sq_thread_idle = 10 };
+	fd = setup(4, &p);
+	CHECK(fd >= 0 && p.features & IORING_FEAT_SQPOLL_NONFIXED);
+	EQ(enter(fd, 3, 0, 0), 3); /* said to be submitted, by the thread */
+	close(fd);
+	p = (struct io_uring_params){ .flags = IORING_SETUP_SQPOLL, .sq_thread_idle = 10 };
+	EQ(io_uring_queue_init_params(8, &ring, &p), 0);
+	nseen = 0;
+	EQ(pipe(fds), 0);
+	for (int i = 0; i < 20; i++) {
+		PREP(1, io_uring_prep_nop);
+		EQ(run(1), 0);
+		if (i % 5 == 0)
+			pass(); /* it sleeps, and has to be woken */
+	}
+	PREP(2, io_uring_prep_read, fds[0], buf, sizeof(buf), 0);
+	io_uring_submit(&ring);
+	pass();
+	EQ(write(fds[1], "hello", 5), 5);
+	EQ(result(2), 5);
+	CHECK(!strcmp(buf, "hello"));
+	PREP(3, io_uring_prep_read, -1, buf, sizeof(buf), 0);
+	PREP(4, io_uring_prep_nop);
+	EQ(run(3), -EBADF);
+	EQ(result(4), 0);
+	io_uring_queue_exit(&ring);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void watched_queue_of_the_dead(void)
+{
+	struct io_uring_params p = { .flags = IORING_SETUP_SQPOLL };
+	int sv[2], fd = -1, status;
+	char ok = 0;
+
+	/* The thread goes with the process that made it. */
+	EQ(pipe(sv), 0);
+	int pid = (int)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (!pid) {
+		fd = setup(4, &p);
+		ok = (char)fd;
+		_exit(write(sv[1], &ok, 1) != 1);
+	}
+	waitpid(pid, &status, 0);
+	EQ(status, 0);
+	EQ(read(sv[0], &ok, 1), 1);
+	fd = ok;
+	pass();
+	FAILS(enter(fd, 1, 0, IORING_ENTER_SQ_WAKEUP), EOWNERDEAD);
+	close(fd);
+	close(sv[0]);
+	close(sv[1]);
+}
+
+static void polled_completions(void)
+{
+	int fds[2];
+	char b[4];
+
+	fresh(IORING_SETUP_IOPOLL);
+	EQ(pipe(fds), 0);
+	PREP(1, io_uring_prep_nop);
+	EQ(run(1), 0);
+	PREP(2, io_uring_prep_read, fds[0], b, 1, 0);
+	EQ(run(2), -EOPNOTSUPP);
+	PREP(3, io_uring_prep_fsync, fds[0], 0);
+	EQ(run(3), -EINVAL);
+	PREP(4, io_uring_prep_openat, AT_FDCWD, "/", O_RDONLY, 0);
+	EQ(run(4), -EINVAL);
+	EQ(enter(ring.ring_fd, 0, 1, IORING_ENTER_GETEVENTS), 0); /* nothing is on its way */
+	io_uring_queue_exit(&ring);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* ---- a task's own numbers for rings ---- */
+
+static void registered_rings(void)
+{
+	struct io_uring_rsrc_update u[2] = { { .offset = ~0u }, { .offset = 5 } };
+
+	fresh(0);
+	u[0].data = u[1].data = (unsigned long)ring.ring_fd;
+	EQ(syscall(__NR_io_uring_register, ring.ring_fd, IORING_REGISTER_RING_FDS, u, 2), 2);
+	EQ(u[0].offset, 0);
+	FAILS(syscall(__NR_io_uring_register, ring.ring_fd, IORING_REGISTER_RING_FDS, u, 17), EINVAL);
+	FAILS(syscall(__NR_io_uring_register, ring.ring_fd, IORING_REGISTER_RING_FDS, u, 1), EBUSY);
+	u[1] = (struct io_uring_rsrc_update){ .offset = 16, .data = (unsigned long)ring.ring_fd };
+	FAILS(syscall(__NR_io_uring_register, ring.ring_fd, IORING_REGISTER_RING_FDS, u + 1, 1), EINVAL);
+	EQ(enter(0, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_REGISTERED_RING), 0);
+	EQ(enter(5, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_REGISTERED_RING), 0);
+	FAILS(enter(1, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_REGISTERED_RING), EBADF);
+	FAILS(enter(16, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_REGISTERED_RING), EINVAL);
+	u[0] = (struct io_uring_rsrc_update){ .offset = 0 };
+	EQ(syscall(__NR_io_uring_register, ring.ring_fd, IORING_UNREGISTER_RING_FDS, u, 1), 1);
+	FAILS(enter(0, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_REGISTERED_RING), EBADF);
+	EQ(enter(5, 0, 0, IORING_ENTER_GETEVENTS | IORING_ENTER_REGISTERED_RING), 0);
+	io_uring_queue_exit(&ring);
+}
+
+static void cancel_and_wait(void)
+{
+	struct io_uring_sync_cancel_reg c = { .addr = 1, .fd = -1, .timeout = { -1, -1 } };
+	int fds[2];
+	char b;
+
+	fresh(0);
+	EQ(pipe(fds), 0);
+	EQ(io_uring_register_sync_cancel(&ring, &c), -ENOENT);
+	for (int async = 0; async < 2; async++) {
+		PREP(1, io_uring_prep_read, fds[0], &b, 1, 0)->flags |= async ? IOSQE_ASYNC : 0;
+		io_uring_submit(&ring);
+		pass();
+		EQ(io_uring_register_sync_cancel(&ring, &c), 0);
+		CHECK(result(1) != 1);
+	}
+	c.flags = 1u << 20;
+	EQ(io_uring_register_sync_cancel(&ring, &c), -EINVAL);
+	/* All that workers are busy with. */
+	for (int i = 0; i < 8; i++)
+		PREP(10 + i, io_uring_prep_read, fds[0], &b, 1, 0)->flags |= IOSQE_ASYNC;
+	io_uring_submit(&ring);
+	pass();
+	PREP(100, io_uring_prep_cancel64, 0, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY);
+	EQ(run(100), 8);
+	for (int i = 0; i < 8; i++)
+		CHECK(result(10 + i) < 0);
+	io_uring_queue_exit(&ring);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* ---- what is read when it is submitted, and who is told ---- */
+
+static void submit_stable(void)
+{
+	int fds[2];
+	char b[8] = "";
+	struct iovec v = { b, 4 };
+
+	fresh(0);
+	EQ(pipe(fds), 0);
+	PREP(1, io_uring_prep_readv, fds[0], &v, 1, 0)->flags |= IOSQE_ASYNC;
+	io_uring_submit(&ring);
+	v.iov_base = NULL;
+	EQ(write(fds[1], "abcd", 4), 4);
+	EQ(result(1), 4);
+	CHECK(!strcmp(b, "abcd"));
+	PREP(2, io_uring_prep_read, fds[0], b, 1, 0)->ioprio = 0xffff;
+	EQ(run(2), -EINVAL);
+	io_uring_queue_exit(&ring);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void quiet_chains(void)
+{
+	struct __kernel_timespec soon = { .tv_nsec = 1000000 }, later = { .tv_sec = 50 };
+	int fds[2];
+	char b;
+
+	fresh(0);
+	EQ(pipe(fds), 0);
+	/* The one that fails tells; those behind it do not when it would not have told of its success. */
+	PREP(1, io_uring_prep_nop)->flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+	PREP(2, io_uring_prep_read, -1, &b, 1, 0)->flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+	PREP(3, io_uring_prep_nop);
+	EQ(run(2), -EBADF);
+	CHECK(none_yet());
+	/* A link timeout that is to be quiet is so whether it fires or not. */
+	PREP(4, io_uring_prep_read, fds[0], &b, 1, 0)->flags |= IOSQE_IO_LINK;
+	PREP(5, io_uring_prep_link_timeout, &soon, 0)->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	CHECK(run(4) < 0);
+	pass();
+	CHECK(none_yet());
+	EQ(write(fds[1], "x", 1), 1);
+	PREP(6, io_uring_prep_read, fds[0], &b, 1, 0)->flags |= IOSQE_IO_LINK;
+	PREP(7, io_uring_prep_link_timeout, &later, 0)->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	EQ(run(6), 1);
+	pass();
+	CHECK(none_yet());
+	io_uring_queue_exit(&ring);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void timeouts_end_waits(void)
+{
+	struct __kernel_timespec soon = { .tv_nsec = 10000000 };
+
+	fresh(0);
+	PREP(1, io_uring_prep_timeout, &soon, 0, 0);
+	EQ(io_uring_submit(&ring), 1);
+	EQ(enter(ring.ring_fd, 0, 4, IORING_ENTER_GETEVENTS), 0); /* three are missing */
+	EQ(result(1), -ETIME);
+	PREP(2, io_uring_prep_timeout, &soon, -1u, 0); /* more completions than will ever come */
+	EQ(run(2), -ETIME);
+	io_uring_queue_exit(&ring);
+}
+
+/* Those before a barrier end while those behind it come. */
+static void drain_race(void)
+{
+	fresh(0);
+	for (int round = 0; round < 300; round++) {
+		for (int i = 0; i < 8; i++)
+			PREP(i, io_uring_prep_nop)->flags |= IOSQE_ASYNC | (i == 4 ? IOSQE_IO_DRAIN : 0);
+		EQ(io_uring_submit(&ring), 8);
+		for (int i = 0; i < 8; i++)
+			EQ(result(i), 0);
+	}
+	io_uring_queue_exit(&ring);
+}
+
+/* ---- more of messages and rings ---- */
+
+static void zero_copy(void)
+{
+	int sv[2];
+	char b[8] = "";
+
+	fresh(0);
+	EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	PREP(1, io_uring_prep_nop)->flags |= 0;
+	EQ(run(1), 0);
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int in = socket(AF_INET, SOCK_DGRAM, 0), out = socket(AF_INET, SOCK_DGRAM, 0);
+	EQ(bind(in, (struct sockaddr *)&a, sizeof(a)), 0);
+	EQ(getsockname(in, (struct sockaddr *)&a, &len), 0);
+	struct io_uring_sqe *s = PREP(2, io_uring_prep_send_zc, out, "hello", 5, 0, 0);
+	s->addr2 = (unsigned long)&a;
+	s->addr_len = sizeof(a);
+	EQ(run(2), 5);
+	CHECK(last_flags & IORING_CQE_F_MORE);
+	EQ(result(2), 0);
+	CHECK(last_flags & IORING_CQE_F_NOTIF && !(last_flags & IORING_CQE_F_MORE));
+	EQ(recv(in, b, sizeof(b), 0), 5);
+	CHECK(!strcmp(b, "hello"));
+	PREP(3, io_uring_prep_send_zc, out, "x", 1, 0, 0)->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	EQ(run(3), -EINVAL);
+	PREP(4, io_uring_prep_nop);
+	EQ(run(4), 0);
+	io_uring_queue_exit(&ring);
+	close(in);
+	close(out);
+	close(sv[0]);
+	close(sv[1]);
+}
+
+static void message_into_provided_buffer(void)
+{
+	int sv[2];
+	char pool[2][16] = { "", "" };
+	struct iovec v = { NULL, 3 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+	fresh(0);
+	EQ(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv), 0);
+	PREP(1, io_uring_prep_provide_buffers, pool, 16, 2, 7, 0);
+	EQ(run(1), 0);
+	EQ(send(sv[1], "abcdef", 6, 0), 6);
+	struct io_uring_sqe *s = PREP(2, io_uring_prep_recvmsg, sv[0], &m, 0);
+	s->flags |= IOSQE_BUFFER_SELECT;
+	s->buf_group = 7;
+	EQ(run(2), 3);
+	CHECK(last_flags & IORING_CQE_F_BUFFER);
+	CHECK(!memcmp(pool[last_flags >> IORING_CQE_BUFFER_SHIFT], "abc", 4));
+	CHECK(m.msg_flags & MSG_TRUNC);
+	m.msg_iovlen = 2;
+	s = PREP(3, io_uring_prep_recvmsg, sv[0], &m, 0);
+	s->flags |= IOSQE_BUFFER_SELECT;
+	s->buf_group = 7;
+	EQ(run(3), -EINVAL);
+	io_uring_queue_exit(&ring);
+	close(sv[0]);
+	close(sv[1]);
+}
+
+static void whole_messages(void)
+{
+	int sv[2];
+	char b[8] = "";
+	struct iovec v = { b, 6 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+	fresh(0);
+	EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	PREP(1, io_uring_prep_recvmsg, sv[0], &m, MSG_WAITALL);
+	io_uring_submit(&ring);
+	EQ(write(sv[1], "abc", 3), 3);
+	pass();
+	EQ(write(sv[1], "def", 3), 3);
+	EQ(result(1), 6);
+	CHECK(!strcmp(b, "abcdef"));
+	io_uring_queue_exit(&ring);
+	close(sv[0]);
+	close(sv[1]);
+}
+
+static void files_between_rings(void)
+{
+	struct io_uring other;
+	struct io_uring_cqe *c;
+	int table[4] = { -1, -1, -1, -1 }, null = open("/dev/null", O_RDONLY);
+	char b;
+
+	fresh(0);
+	EQ(io_uring_queue_init(4, &other, 0), 0);
+	EQ(io_uring_register_files(&ring, table, 4), 0);
+	EQ(io_uring_register_files(&other, table, 4), 0);
+	EQ(io_uring_register_files_update(&ring, 2, &null, 1), 1);
+	struct io_uring_sqe *s = PREP(1, io_uring_prep_msg_ring, other.ring_fd, 0, 77, 0);
+	s->addr = IORING_MSG_SEND_FD;
+	s->addr3 = 2;
+	s->file_index = 1 + 3;
+	EQ(run(1), 0);
+	EQ(io_uring_wait_cqe(&other, &c), 0);
+	EQ(c->user_data, 77);
+	io_uring_cqe_seen(&other, c);
+	s = io_uring_get_sqe(&other);
+	io_uring_prep_read(s, 3, &b, 1, 0);
+	s->flags |= IOSQE_FIXED_FILE;
+	EQ(io_uring_submit(&other), 1);
+	EQ(io_uring_wait_cqe(&other, &c), 0);
+	EQ(c->res, 0);
+	io_uring_cqe_seen(&other, c);
+	s = PREP(2, io_uring_prep_msg_ring, other.ring_fd, 0, 77, 0);
+	s->addr = IORING_MSG_SEND_FD;
+	s->addr3 = 0;
+	s->file_index = 1;
+	EQ(run(2), -EBADF); /* an empty slot */
+	/* Free slots are looked for in a range. */
+	EQ(io_uring_register_file_alloc_range(&ring, 1, 1), 0);
+	PREP(3, io_uring_prep_openat_direct, AT_FDCWD, "/dev/null", O_RDONLY, 0, 0)->file_index = IORING_FILE_INDEX_ALLOC;
+	EQ(run(3), 1);
+	PREP(4, io_uring_prep_openat_direct, AT_FDCWD, "/dev/null", O_RDONLY, 0, 0)->file_index = IORING_FILE_INDEX_ALLOC;
+	EQ(run(4), -ENFILE);
+	EQ(io_uring_register_file_alloc_range(&ring, 3, 2), -EINVAL);
+	io_uring_queue_exit(&ring);
+	io_uring_queue_exit(&other);
+	close(null);
+}
+
+/* A descriptor of a ring cannot be sent, and a signalfd can be polled for where the submitter does not wait. */
+static void odd_descriptors(void)
+{
+	char buf[CMSG_SPACE(sizeof(int))] = "";
+	struct msghdr m = { .msg_control = buf, .msg_controllen = sizeof(buf) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	sigset_t set, old;
+	int sv[2], sfd;
+
+	fresh(0);
+	EQ(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv), 0);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &ring.ring_fd, sizeof(int));
+	FAILS(sendmsg(sv[0], &m, 0), EINVAL); /* since Linux 6.8 */
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	sfd = signalfd(-1, &set, SFD_NONBLOCK);
+	PREP(1, io_uring_prep_poll_add, sfd, POLLIN);
+	PREP(2, io_uring_prep_poll_multishot, sfd, POLLIN);
+	io_uring_submit(&ring);
+	kill(getpid(), SIGUSR1);
+	pass();
+	EQ(result(1), POLLIN);
+	EQ(result(2), POLLIN);
+	struct signalfd_siginfo info;
+	EQ(read(sfd, &info, sizeof(info)), sizeof(info));
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	io_uring_queue_exit(&ring);
+	close(sfd);
+	close(sv[0]);
+	close(sv[1]);
+}
+
 int main(void)
 {
 	struct io_uring_params p = { 0 };
@@ -1603,5 +1998,19 @@ int main(void)
 	RUN(thread_ends);
 	RUN(single_issuer);
 	RUN(crowd);
+	RUN(watched_queue);
+	RUN(watched_queue_of_the_dead);
+	RUN(polled_completions);
+	RUN(registered_rings);
+	RUN(cancel_and_wait);
+	RUN(submit_stable);
+	RUN(quiet_chains);
+	RUN(timeouts_end_waits);
+	RUN(drain_race);
+	RUN(zero_copy);
+	RUN(message_into_provided_buffer);
+	RUN(whole_messages);
+	RUN(files_between_rings);
+	RUN(odd_descriptors);
 	DONE();
 }

@@ -671,7 +671,8 @@ long send_signal_task(struct task *t, int sig, siginfo_t_k *info)
 	struct sighand *s;
 	long ret;
 
-	if (!t->sighand || (atomic_load(&t->flags) & TIF_EXITING && t->state == TASK_DEAD))
+	/* A task of the sentry's own that acts for a program has its handlers, but is not it. */
+	if (!t->sighand || t->is_kthread || (atomic_load(&t->flags) & TIF_EXITING && t->state == TASK_DEAD))
 		return 0;
 	s = lock_sighand(t);
 	ret = send_signal_locked(t, sig, info, false);

@@ -411,11 +411,9 @@ SYSCALL3(setpriority, s32, which, s32, who, s32, nice)
 
 /* ---- I/O priority: recorded ---- */
 
-SYSCALL3(ioprio_set, s32, which, s32, who, s32, ioprio)
+long ioprio_check(s32 ioprio)
 {
 	s32 class = ioprio >> 13, data = ioprio & 0x1fff;
-	struct task *t;
-	long err = 0;
 
 	switch (class) {
 	case IOPRIO_CLASS_RT:
@@ -435,6 +433,16 @@ SYSCALL3(ioprio_set, s32, which, s32, who, s32, ioprio)
 	default:
 		return -EINVAL;
 	}
+	return 0;
+}
+
+SYSCALL3(ioprio_set, s32, which, s32, who, s32, ioprio)
+{
+	struct task *t;
+	long err = ioprio_check(ioprio);
+
+	if (err)
+		return err;
 	if (which != IOPRIO_WHO_PROCESS)
 		return which == IOPRIO_WHO_PGRP || which == IOPRIO_WHO_USER ? 0 : -EINVAL;
 	t = target(who);

@@ -237,6 +237,7 @@ struct task {
 	struct sem_undo_list *sem_undo; /* ipc_sem.c */
 	s32 ioprio;
 	u32 rwf; /* RWF_NOWAIT, RWF_APPEND: of the transfer under way */
+	struct uring_task_rings *uring_rings; /* io_uring: registered with the task, or NULL; its own */
 	_Atomic u32 uring_reqs; /* io_uring: requests of its own that have not ended */
 	u32 mempolicy; /* set_mempolicy(2) */
 	u64 mempolicy_nodes;
@@ -300,6 +301,7 @@ void sched_new_task(struct task *t);	/* first time on a run queue */
 void resched_task(struct task *t);	/* make it look at its TIF flags soon: kick when it runs in user mode */
 u32 this_cpu_id(void);
 u32 num_cpus(void);
+long ioprio_check(s32 ioprio); /* ioprio_set(2): may the current task have it? 0 or -errno */
 void sched_yield_current(void);
 void account_own_time(void); /* the running task's times include its present system call so far */
 u64 cputime_ns(u64 cycles);

@@ -1,4 +1,5 @@
 /* IORING_OP_ASYNC_CANCEL, and what is cancelled because a ring or a task ends. */
+#include "sentry/kernel/timer.h"
 #include "sentry/sys/syscall.h"
 #include "sentry/uring/uring.h"
 
@@ -36,31 +37,34 @@ static bool take_deferred(struct req *q, const struct cancel_key *key)
 	return true;
 }
 
-static struct req *claim_one(struct ring *r, const struct cancel_key *key, bool *busy, bool *deferred)
+/* May it be ended, or is it to be told to end? True: the caller owns it. req_lock held. */
+static bool claim(struct req *q, const struct cancel_key *key, u32 *busy, bool *deferred)
 {
-	struct req *q, *found = NULL;
+	if (!q->started) {
+		*deferred = take_deferred(q, key);
+		return *deferred;
+	}
+	if (q->cancelled)
+		return false;
+	if (req_claim(q))
+		return true;
+	req_interrupt(q);
+	++*busy;
+	return false;
+}
+
+static struct req *claim_one(struct ring *r, const struct cancel_key *key, u32 *busy, bool *deferred)
+{
+	bool many = key->flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY), by_data = !key->file && !(key->flags & IORING_ASYNC_CANCEL_ANY);
+	struct list_head *list = by_data ? ring_bucket(r, key->user_data) : &r->reqs;
+	struct req *found = NULL;
 
 	spin_lock(&r->req_lock);
-	list_for_each(q, &r->reqs, node) {
-		if (!matches(q, key))
-			continue;
-		if (!q->started) {
-			*deferred = take_deferred(q, key);
-			if (!*deferred)
-				continue;
+	for (struct list_head *n = list->next; n != list && !found && (many || !*busy); n = n->next) {
+		struct req *q = by_data ? list_entry(n, struct req, hash) : list_entry(n, struct req, node);
+
+		if (matches(q, key) && claim(q, key, busy, deferred))
 			found = q;
-			break;
-		}
-		if (q->cancelled)
-			continue;
-		if (req_claim(q)) {
-			found = q;
-			break;
-		}
-		req_interrupt(q);
-		*busy = true;
-		if (!(key->flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY)))
-			break;
 	}
 	spin_unlock(&r->req_lock);
 	return found;
@@ -70,13 +74,17 @@ struct req *ring_claim(struct ring *r, u64 user_data, s32 opcode, bool *busy)
 {
 	struct cancel_key key = { .user_data = user_data, .opcode = opcode };
 	bool deferred = false;
+	u32 nbusy = 0;
+	struct req *q = claim_one(r, &key, &nbusy, &deferred);
 
-	return claim_one(r, &key, busy, &deferred);
+	*busy |= nbusy;
+	return q;
 }
 
 long ring_cancel(struct ring *r, const struct cancel_key *key)
 {
-	bool many = key->flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY), busy = false;
+	bool many = key->flags & (IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY);
+	u32 busy = 0;
 	struct req *q;
 	long n = 0;
 
@@ -101,6 +109,18 @@ long ring_cancel(struct ring *r, const struct cancel_key *key)
 	if (many)
 		return n + busy;
 	return busy ? -EALREADY : -ENOENT;
+}
+
+static bool in_flight(struct ring *r, const struct cancel_key *key)
+{
+	bool any = false;
+	struct req *q;
+
+	spin_lock(&r->req_lock);
+	list_for_each(q, &r->reqs, node)
+		any |= q->started && matches(q, key);
+	spin_unlock(&r->req_lock);
+	return any;
 }
 
 long prep_cancel(struct req *q)
@@ -132,6 +152,42 @@ long issue_cancel(struct req *q, bool may_block)
 	if (f)
 		file_put(f);
 	return res;
+}
+
+/* IORING_REGISTER_SYNC_CANCEL: what is being carried out is waited for. */
+long sync_cancel(struct ring *r, u64 arg)
+{
+	struct io_uring_sync_cancel_reg c;
+	u64 deadline = ~0ull;
+	struct file *f = NULL;
+	long ret;
+
+	if (copy_from_user(&c, arg, sizeof(c)))
+		return -EFAULT;
+	if (c.flags & ~(IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_FD_FIXED))
+		return -EINVAL;
+	for (u32 i = 0; i < ARRAY_SIZE(c.pad); i++)
+		if (c.pad[i])
+			return -EINVAL;
+	if (c.timeout.tv_sec != -1 || c.timeout.tv_nsec != -1)
+		deadline = clock_mono_ns() + (u64)c.timeout.tv_sec * NSEC_PER_SEC + (u64)c.timeout.tv_nsec;
+	if (c.flags & IORING_ASYNC_CANCEL_FD) {
+		f = c.flags & IORING_ASYNC_CANCEL_FD_FIXED ? fixed_file(r, (u32)c.fd) : fget(c.fd);
+		if (!f)
+			return -EBADF;
+	}
+	struct cancel_key key = { .user_data = c.addr, .file = f, .flags = c.flags, .opcode = -1 };
+
+	ret = ring_cancel(r, &key);
+	if (ret == -EALREADY) {
+		mutex_unlock(&r->lock);
+		ret = wait_event_full(uring_exit_q, !in_flight(r, &key), TASK_INTERRUPTIBLE, deadline);
+		ret = ret == -ETIMEDOUT ? -ETIME : ret ? -EINTR : 0;
+		mutex_lock(&r->lock);
+	}
+	if (f)
+		file_put(f);
+	return ret > 0 ? 0 : ret;
 }
 
 /* ---- the end of a task ---- */

@@ -61,6 +61,8 @@ static long prepare(struct req *q)
 		return err;
 	if (sqe->ioprio && !op->ioprio)
 		return -EINVAL;
+	if (!op->iopoll && q->ring->flags & IORING_SETUP_IOPOLL)
+		return -EINVAL;
 	if (!op->issue)
 		return -EOPNOTSUPP;
 	if (sqe->personality) {
@@ -79,6 +81,7 @@ static void note(struct req *q)
 
 	spin_lock(&r->req_lock);
 	list_add_tail(&q->node, &r->reqs);
+	list_add_tail(&q->hash, ring_bucket(r, q->sqe.user_data));
 	r->inflight++;
 	spin_unlock(&r->req_lock);
 }
@@ -111,15 +114,19 @@ static bool deferred(struct req *head, struct req *last)
 static void start_chain(struct chain *c)
 {
 	struct req *head = c->head;
+	struct ring *r;
 
 	if (!head)
 		return;
+	r = head->ring;
 	c->head = NULL;
 	if (c->broken) {
 		c->broken = false;
 		req_fail_chain(head);
 	} else if (!deferred(head, c->last)) {
 		req_start(head);
+	} else {
+		ring_pump_deferred(r); /* those before it may have gone while it was still counted among them */
 	}
 }
 
@@ -145,6 +152,8 @@ static long submit_one(struct ring *r, const struct io_uring_sqe *sqe, struct ch
 		err = -EINVAL;
 	if (!q->creds)
 		q->creds = cred_get(current->cred);
+	if (!err && (c->head || sqe->flags & IOSQE_ASYNC) && uring_ops[sqe->opcode].issue == issue_rw)
+		err = rw_import_early(q);
 	if (!err && may_start_later(q, c) && req_hold(q))
 		err = -ENOMEM;
 	q->error = (s32)err;
@@ -195,11 +204,21 @@ static long submit(struct ring *r, u32 want)
 	return n;
 }
 
+/* What the thread of IORING_SETUP_SQPOLL would find; an entry that fails does not keep it from the next. */
+static void submit_all(struct ring *r)
+{
+	mutex_lock(&r->lock);
+	while (atomic_load_explicit(&ring_shared(r)->sq_tail, memory_order_acquire) != r->sq_head)
+		submit(r, r->sq_entries);
+	mutex_unlock(&r->lock);
+}
+
 /* ---- waiting ---- */
 
-static bool enough(struct ring *r, u32 min)
+/* A timeout ends the wait, however many completions are missing. */
+static bool enough(struct ring *r, u32 min, u32 timeouts)
 {
-	return ring_ready(r) >= min || !list_empty(&r->overflow);
+	return ring_ready(r) >= min || !list_empty(&r->overflow) || READ_ONCE(r->cq_timeouts) != timeouts;
 }
 
 static bool anything_to_run(struct ring *r)
@@ -218,6 +237,7 @@ static long wait_for(struct ring *r, u32 min, u64 deadline)
 {
 	struct enter_wait me = { .task = current };
 	struct waiter w = { 0 };
+	u32 timeouts = READ_ONCE(r->cq_timeouts);
 	bool late = false;
 	long ret = 0;
 
@@ -229,7 +249,7 @@ static long wait_for(struct ring *r, u32 min, u64 deadline)
 		ring_run_again(r);
 		ring_flush_overflow(r);
 		prepare_to_wait(&r->cq_wait, &w, TASK_INTERRUPTIBLE);
-		if (enough(r, min))
+		if (enough(r, min, timeouts))
 			break;
 		if (anything_to_run(r)) {
 			finish_wait(&r->cq_wait, &w);
@@ -285,6 +305,8 @@ static long get_events(struct ring *r, u32 min, u32 flags, u64 uarg, u64 size)
 	ring_run_again(r);
 	ring_flush_overflow(r);
 	min = MIN(min, r->cq_entries);
+	if (r->flags & IORING_SETUP_IOPOLL) /* whoever polls does not wait for what nobody has begun */
+		min = MIN(min, ring_ready(r) + READ_ONCE(r->inflight));
 	if (ring_ready(r) >= min)
 		return 0;
 	ret = poll_set_sigmask(a.sigmask, a.sigsize);
@@ -302,7 +324,13 @@ static long enter(struct ring *r, u32 to_submit, u32 min, u32 flags, u64 uarg, u
 
 	if (r->flags & IORING_SETUP_R_DISABLED)
 		return -EBADFD;
-	if (to_submit) {
+	if (r->flags & IORING_SETUP_SQPOLL) {
+		if (r->owner->flags & PROC_ZOMBIE || !READ_ONCE(r->owner->nthreads))
+			return -EOWNERDEAD;
+		if (flags & IORING_ENTER_SQ_WAKEUP)
+			submit_all(r);
+		done = to_submit;
+	} else if (to_submit) {
 		if (r->issuer && r->issuer != current)
 			return -EEXIST;
 		mutex_lock(&r->lock);
@@ -325,12 +353,12 @@ SYSCALL6(io_uring_enter, s32, fd, u32, to_submit, u32, min, u32, flags, u64, uar
 	struct file *f;
 	long ret;
 
-	/* No ring is registered with a task: IORING_ENTER_REGISTERED_RING is refused as where it is not known. */
-	if (flags & ~(u32)(IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT | IORING_ENTER_EXT_ARG))
+	if (flags & ~(u32)(IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT | IORING_ENTER_EXT_ARG |
+			   IORING_ENTER_REGISTERED_RING))
 		return -EINVAL;
-	f = fget(fd);
-	if (!f)
-		return -EBADF;
+	f = flags & IORING_ENTER_REGISTERED_RING ? registered_ring((u32)fd) : fget(fd);
+	if (IS_ERR_OR_NULL(f))
+		return f ? PTR_ERR(f) : -EBADF;
 	r = ring_of(f);
 	ret = r ? enter(r, to_submit, min, flags, uarg, size) : -EOPNOTSUPP;
 	file_put(f);

@@ -1,6 +1,7 @@
 /* Operations on files and names. Those that name files are the system calls of that name. */
 #include <linux/fcntl.h>
 #include <linux/fs.h>
+#include <linux/stat.h>
 
 #include "sentry/sys/syscall.h"
 #include "sentry/uring/uring.h"
@@ -17,7 +18,7 @@ static bool is_write(u32 op)
 long prep_rw(struct req *q)
 {
 	q->nowait = q->sqe.rw_flags & RWF_NOWAIT;
-	return 0;
+	return q->sqe.ioprio ? ioprio_check(q->sqe.ioprio) : 0;
 }
 
 /* The vector is read once: the application may use its memory again (IORING_FEAT_SUBMIT_STABLE). */
@@ -52,6 +53,11 @@ static long import(struct req *q)
 	q->iov = err ? NULL : &q->iov1;
 	q->niov = 1;
 	return err;
+}
+
+long rw_import_early(struct req *q)
+{
+	return q->sqe.flags & IOSQE_BUFFER_SELECT ? 0 : import(q);
 }
 
 static long pick_buffer(struct req *q)
@@ -89,6 +95,8 @@ long issue_rw(struct req *q, bool may_block)
 
 	if (!(f->mode & (write ? FMODE_WRITE : FMODE_READ)))
 		return -EBADF;
+	if (q->ring->flags & IORING_SETUP_IOPOLL && (!(f->flags & O_DIRECT) || !S_ISREG(f->inode->mode)))
+		return -EOPNOTSUPP;
 	if (select && !q->has_buf)
 		ret = pick_buffer(q);
 	else if (!q->iov)
@@ -130,6 +138,8 @@ long issue_fallocate(struct req *q, bool may_block)
 {
 	if (q->sqe.buf_index || q->sqe.rw_flags || q->sqe.splice_fd_in)
 		return -EINVAL;
+	if (!may_block) /* it may take long; and RLIMIT_FSIZE is told by the result alone */
+		return IOU_PUNT;
 	return file_fallocate(q->file, q->sqe.len, (s64)q->sqe.off, (s64)q->sqe.addr);
 }
 

@@ -16,13 +16,33 @@ static struct sock *sock_of(const struct req *q)
 long prep_send(struct req *q)
 {
 	u32 op = q->sqe.opcode, flags = q->sqe.ioprio;
-	bool recv = op == IORING_OP_RECV || op == IORING_OP_RECVMSG;
+	bool recv = op == IORING_OP_RECV || op == IORING_OP_RECVMSG, zc = is_zero_copy(q);
+	long ret;
 
-	if (op == IORING_OP_SEND ? q->sqe.splice_fd_in && q->sqe.addr_len > sizeof(struct sockaddr_k) : q->sqe.off || q->sqe.splice_fd_in)
+	if (zc && (q->sqe.flags & IOSQE_CQE_SKIP_SUCCESS || q->sqe.addr3 || q->sqe.__pad2[0] || (op == IORING_OP_SENDMSG_ZC && q->sqe.off)))
 		return -EINVAL;
-	if (flags & ~(u32)(IORING_RECVSEND_POLL_FIRST | (op == IORING_OP_RECV ? IORING_RECV_MULTISHOT : 0)))
+	if (zc)
+		;
+	else if (op == IORING_OP_SEND ? q->sqe.splice_fd_in && q->sqe.addr_len > sizeof(struct sockaddr_k) : q->sqe.off || q->sqe.splice_fd_in)
+		return -EINVAL;
+	if (flags & ~(u32)(IORING_RECVSEND_POLL_FIRST | (op == IORING_OP_RECV ? IORING_RECV_MULTISHOT : 0) | (zc ? IORING_RECVSEND_FIXED_BUF : 0)))
+		return -EINVAL;
+	if (op == IORING_OP_SEND_ZC && flags & IORING_RECVSEND_FIXED_BUF && !fixed_buf_covers(q->ring, q->sqe.buf_index, q->sqe.addr, q->sqe.len))
+		return -EFAULT;
+	if (op == IORING_OP_SENDMSG_ZC && flags & IORING_RECVSEND_FIXED_BUF)
 		return -EINVAL;
 	q->nowait = q->sqe.msg_flags & MSG_DONTWAIT;
+	if ((op == IORING_OP_SEND || op == IORING_OP_SEND_ZC) && q->sqe.addr2) {
+		q->name = kzalloc(sizeof(*q->name));
+		if (!q->name)
+			return -ENOMEM;
+		ret = addr_from_user(q->name, q->sqe.addr2, q->sqe.addr_len);
+		if (ret)
+			return ret;
+	}
+	/* The bytes are copied, as where a network cannot do without; the completion that says so follows at once (req.c). */
+	if (zc)
+		q->cqe_flags = IORING_CQE_F_MORE;
 	if (recv && flags & IORING_RECV_MULTISHOT) {
 		/* The buffers come from a group, one for each completion. */
 		if (!(q->sqe.flags & IOSQE_BUFFER_SELECT) || q->sqe.msg_flags & MSG_WAITALL || q->sqe.len)
@@ -65,7 +85,6 @@ long issue_send(struct req *q, bool may_block)
 {
 	struct sock *sk = sock_of(q);
 	struct msg m = { .flags = call_flags(q, may_block) };
-	struct sockaddr_k addr;
 	struct iovec_k iov;
 	bool all = q->sqe.msg_flags & MSG_WAITALL;
 	long ret;
@@ -74,16 +93,16 @@ long issue_send(struct req *q, bool may_block)
 		return -ENOTSOCK;
 	if (poll_first(q, may_block))
 		return -EAGAIN;
-	if (q->sqe.opcode == IORING_OP_SENDMSG)
+	if (q->sqe.opcode == IORING_OP_SENDMSG || q->sqe.opcode == IORING_OP_SENDMSG_ZC) {
+		if (q->sqe.msg_flags & MSG_WAITALL && sk->type == SOCK_STREAM && !may_block)
+			return IOU_PUNT;
 		return sock_sendmsg_user(sk, q->file, q->sqe.addr, m.flags);
+	}
 	ret = iov_iter_user(&m.it, &iov, q->sqe.addr + q->done, q->sqe.len - q->done);
 	if (ret)
 		return ret;
-	if (q->sqe.addr2) {
-		ret = addr_from_user(&addr, q->sqe.addr2, q->sqe.addr_len);
-		if (ret)
-			return ret;
-		m.name = &addr;
+	if (q->name) {
+		m.name = q->name;
 		m.namelen = q->sqe.addr_len;
 	}
 	ret = add_up(q, sk->ops->sendmsg(sk, &m), q->sqe.len, all && sk->type == SOCK_STREAM);
@@ -114,11 +133,31 @@ static long recv_once(struct req *q, struct sock *sk, bool may_block)
 	return ret;
 }
 
+/* One provided buffer takes the place of the message's vector, which may say how much of it. */
+static long recvmsg_into_buffer(struct req *q, struct sock *sk, u32 flags)
+{
+	struct iovec_k into;
+	u64 addr;
+	u32 len;
+	long ret = sock_msghdr_length(q->sqe.addr, &len);
+
+	if (!ret)
+		ret = buf_pick(q, &addr, &len);
+	if (ret)
+		return ret;
+	into = (struct iovec_k){ addr, len };
+	return sock_recvmsg_into(sk, q->file, q->sqe.addr, &into, flags);
+}
+
 static long recvmsg_once(struct req *q, struct sock *sk, bool may_block)
 {
+	u32 flags = call_flags(q, may_block) & ~MSG_NOSIGNAL;
+
 	if (q->sqe.flags & IOSQE_BUFFER_SELECT)
-		return -EOPNOTSUPP; /* one buffer for a message and its vector: not here */
-	return sock_recvmsg_user(sk, q->file, q->sqe.addr, call_flags(q, may_block) & ~MSG_NOSIGNAL);
+		return recvmsg_into_buffer(q, sk, flags);
+	if (q->sqe.msg_flags & MSG_WAITALL && sk->type == SOCK_STREAM && !may_block) /* parts are put together where it may wait */
+		return IOU_PUNT;
+	return sock_recvmsg_user(sk, q->file, q->sqe.addr, flags);
 }
 
 long issue_recv(struct req *q, bool may_block)

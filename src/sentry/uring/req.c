@@ -25,6 +25,7 @@ struct req *req_alloc(struct ring *r)
 	q->task = task_get(current);
 	atomic_fetch_add(&current->uring_reqs, 1);
 	list_init(&q->node);
+	list_init(&q->hash);
 	list_init(&q->work);
 	ktimer_init(&q->timer, timer_fired);
 	atomic_store(&q->wakes, 1);
@@ -41,6 +42,7 @@ static void req_free(struct req *q)
 	req_unhook(q);
 	if (q->iov != &q->iov1)
 		kfree(q->iov);
+	kfree(q->name);
 	if (q->file)
 		file_put(q->file);
 	if (q->creds)
@@ -79,7 +81,7 @@ bool req_runs_in(const struct req *q, const struct task *me)
 /* ---- ending ---- */
 
 /* What stood behind a drain may go now: onto the list of what is to be tried. */
-static void pump_deferred(struct ring *r)
+void ring_pump_deferred(struct ring *r)
 {
 	struct req *q;
 
@@ -109,6 +111,7 @@ static void req_retire(struct req *q)
 	ring_get(r);
 	spin_lock(&r->req_lock);
 	list_del(&q->node);
+	list_del(&q->hash);
 	r->inflight--;
 	if (q->drain_last)
 		r->draining = false;
@@ -116,7 +119,7 @@ static void req_retire(struct req *q)
 	spin_unlock(&r->req_lock);
 	req_free(q);
 	if (pump)
-		pump_deferred(r);
+		ring_pump_deferred(r);
 	if (READ_ONCE(r->closing)) /* the helper ends with the last request */
 		ring_stop_workers(r);
 	ring_put(r);
@@ -124,15 +127,19 @@ static void req_retire(struct req *q)
 
 static void req_post(struct req *q, s32 res)
 {
-	if (q->sqe.flags & IOSQE_CQE_SKIP_SUCCESS && res >= 0 && !q->failed)
+	/* A link timeout does its duty whether it fires or not. */
+	if (q->sqe.flags & IOSQE_CQE_SKIP_SUCCESS && ((res >= 0 && !q->failed) || q->sqe.opcode == IORING_OP_LINK_TIMEOUT))
 		return;
 	ring_post(q->ring, q->sqe.user_data, res, q->cqe_flags);
+	if (is_zero_copy(q)) /* the buffer may be used again */
+		ring_post(q->ring, q->sqe.user_data, 0, IORING_CQE_F_NOTIF);
 }
 
 /* End a request and, when it failed, those linked to it; the next one to be started, or NULL. */
 static struct req *req_finish(struct req *q, long res)
 {
 	bool broken = (res < 0 || q->failed) && !q->link_holds && !(q->sqe.flags & IOSQE_IO_HARDLINK);
+	bool silent = q->sqe.flags & IOSQE_CQE_SKIP_SUCCESS; /* who fails tells for those behind it too */
 	struct req *next;
 
 	buf_done(q, res);
@@ -142,7 +149,8 @@ static struct req *req_finish(struct req *q, long res)
 	while (broken && next) {
 		struct req *after = next->link;
 
-		ring_post(next->ring, next->sqe.user_data, -ECANCELED, 0);
+		if (!silent)
+			ring_post(next->ring, next->sqe.user_data, -ECANCELED, 0);
 		req_retire(next);
 		next = after;
 	}
@@ -164,10 +172,14 @@ void req_end(struct req *q, long res)
 
 void req_fail_chain(struct req *q)
 {
+	struct req *head = q;
+	bool silent = q->sqe.flags & IOSQE_CQE_SKIP_SUCCESS;
+
 	while (q) {
 		struct req *after = q->link;
 
-		ring_post(q->ring, q->sqe.user_data, q->error ? q->error : -ECANCELED, 0);
+		if (q == head || !silent)
+			ring_post(q->ring, q->sqe.user_data, q->error ? q->error : -ECANCELED, 0);
 		req_retire(q);
 		q = after;
 	}

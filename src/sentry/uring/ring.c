@@ -10,16 +10,15 @@
 
 #define MAX_SQ_ENTRIES 32768u
 #define MAX_CQ_ENTRIES (2 * MAX_SQ_ENTRIES)
+#define HASH_MAX 1024u
 #define SETUP_KNOWN                                                                     \
 	(IORING_SETUP_IOPOLL | IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | \
 	 IORING_SETUP_ATTACH_WQ | IORING_SETUP_R_DISABLED | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | \
 	 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | IORING_SETUP_SINGLE_ISSUER | \
 	 IORING_SETUP_DEFER_TASKRUN)
-/* Nothing here polls devices, and no task of the sentry watches the submission queue. */
-#define SETUP_LACKING (IORING_SETUP_IOPOLL | IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF)
 #define FEATURES                                                                        \
 	(IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_RW_CUR_POS | \
-	 IORING_FEAT_CUR_PERSONALITY | IORING_FEAT_FAST_POLL | IORING_FEAT_POLL_32BITS | IORING_FEAT_EXT_ARG | \
+	 IORING_FEAT_CUR_PERSONALITY | IORING_FEAT_FAST_POLL | IORING_FEAT_SQPOLL_NONFIXED | IORING_FEAT_POLL_32BITS | IORING_FEAT_EXT_ARG | \
 	 IORING_FEAT_NATIVE_WORKERS | IORING_FEAT_RSRC_TAGS | IORING_FEAT_CQE_SKIP | IORING_FEAT_LINKED_FILE)
 
 struct list_head all_rings = LIST_HEAD_INIT(all_rings);
@@ -106,6 +105,9 @@ void ring_put(struct ring *r)
 	}
 	pages_free(&r->rings);
 	pages_free(&r->sqes);
+	if (r->owner)
+		process_put(r->owner);
+	kfree(r->by_data);
 	kfree(r);
 }
 
@@ -158,6 +160,11 @@ const struct file_ops uring_fops = {
 	.mmap = ring_mmap,
 	.show_fdinfo = ring_fdinfo,
 };
+
+bool is_uring(const struct file *f)
+{
+	return f->fop == &uring_fops;
+}
 
 struct ring *ring_of(struct file *f)
 {
@@ -273,9 +280,14 @@ static u32 roundup_pow2(u32 n)
 
 static long check_params(u32 entries, struct io_uring_params *p)
 {
-	if (p->flags & ~(u32)SETUP_KNOWN || p->flags & SETUP_LACKING)
+	if (p->flags & ~(u32)SETUP_KNOWN)
 		return -EINVAL;
 	if (p->flags & IORING_SETUP_TASKRUN_FLAG && !(p->flags & (IORING_SETUP_COOP_TASKRUN | IORING_SETUP_DEFER_TASKRUN)))
+		return -EINVAL;
+	if (p->flags & IORING_SETUP_SQPOLL &&
+	    p->flags & (IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_DEFER_TASKRUN))
+		return -EINVAL;
+	if (p->flags & IORING_SETUP_SQ_AFF && (!(p->flags & IORING_SETUP_SQPOLL) || p->sq_thread_cpu >= num_cpus()))
 		return -EINVAL;
 	if (p->flags & IORING_SETUP_DEFER_TASKRUN && !(p->flags & IORING_SETUP_SINGLE_ISSUER))
 		return -EINVAL;
@@ -323,22 +335,36 @@ static struct ring *ring_new(const struct io_uring_params *p)
 	list_init(&r->work);
 	list_init(&r->buf_groups);
 	r->flags = p->flags;
+	r->alloc_end = ~0u;
 	r->sq_entries = p->sq_entries;
 	r->cq_entries = p->cq_entries;
 	r->sqe_size = p->flags & IORING_SETUP_SQE128 ? 128 : 64;
 	r->cqe_size = p->flags & IORING_SETUP_CQE32 ? 32 : 16;
 	r->array_off = (u32)(CQES_OFF + (u64)r->cq_entries * r->cqe_size);
 	r->max_workers[0] = r->max_workers[1] = 256;
-	if (!pages_alloc(&r->rings, r->array_off + (u64)r->sq_entries * 4) || !pages_alloc(&r->sqes, (u64)r->sq_entries * r->sqe_size)) {
+	r->nhash = MIN(r->cq_entries, HASH_MAX);
+	r->by_data = kzalloc(r->nhash * sizeof(*r->by_data));
+	if (!r->by_data || !pages_alloc(&r->rings, r->array_off + (u64)r->sq_entries * 4) || !pages_alloc(&r->sqes, (u64)r->sq_entries * r->sqe_size)) {
 		pages_free(&r->rings);
+		kfree(r->by_data);
 		kfree(r);
 		return NULL;
 	}
+	for (u32 i = 0; i < r->nhash; i++)
+		list_init(&r->by_data[i]);
 	s = ring_shared(r);
 	s->sq_mask = r->sq_entries - 1;
 	s->cq_mask = r->cq_entries - 1;
 	s->sq_entries = r->sq_entries;
 	s->cq_entries = r->cq_entries;
+	/*
+	 * The thread that watches the submission queue is always asleep: who has submitted wakes it by io_uring_enter(2), which does its
+	 * work. Watching would take a CPU from the sandbox to save system calls that are cheap.
+	 */
+	if (r->flags & IORING_SETUP_SQPOLL) {
+		atomic_store(&s->sq_flags, IORING_SQ_NEED_WAKEUP);
+		r->owner = process_get(current->proc);
+	}
 	return r;
 }
 
@@ -357,7 +383,7 @@ static void tell_offsets(const struct ring *r, struct io_uring_params *p)
 	};
 }
 
-/* IORING_SETUP_ATTACH_WQ: there is no pool to be shared, but the descriptor must be a ring. */
+/* IORING_SETUP_ATTACH_WQ: there is no pool and no thread to be shared, but the descriptor must be a ring that could have them. */
 static long check_attach(const struct io_uring_params *p)
 {
 	struct file *f;
@@ -368,7 +394,7 @@ static long check_attach(const struct io_uring_params *p)
 	f = fget((s32)p->wq_fd);
 	if (!f)
 		return -ENXIO;
-	err = ring_of(f) ? 0 : -EINVAL;
+	err = ring_of(f) && (!(p->flags & IORING_SETUP_SQPOLL) || ring_of(f)->flags & IORING_SETUP_SQPOLL) ? 0 : -EINVAL;
 	file_put(f);
 	return err;
 }

@@ -45,9 +45,9 @@ long fixed_install(struct ring *r, struct file *f, u32 index)
 	}
 	spin_lock(&r->rsrc_lock);
 	if (index == IORING_FILE_INDEX_ALLOC)
-		for (i = 0; i < r->nfiles && r->files[i].file; i++)
+		for (i = r->alloc_from; i < MIN(r->nfiles, r->alloc_end) && r->files[i].file; i++)
 			;
-	if (i >= r->nfiles) {
+	if (i >= (index == IORING_FILE_INDEX_ALLOC ? MIN(r->nfiles, r->alloc_end) : r->nfiles)) {
 		bool any = r->nfiles;
 
 		spin_unlock(&r->rsrc_lock);
@@ -160,6 +160,8 @@ static long register_files(struct ring *r, u64 ufds, u64 utags, u32 n, bool spar
 	spin_lock(&r->rsrc_lock);
 	r->files = slots;
 	r->nfiles = n;
+	r->alloc_from = 0;
+	r->alloc_end = n;
 	spin_unlock(&r->rsrc_lock);
 	if (sparse)
 		return 0;
@@ -509,6 +511,24 @@ static long max_workers(struct ring *r, u64 arg, u32 n)
 	return copy_to_user(arg, old, sizeof(old));
 }
 
+static long alloc_range(struct ring *r, u64 arg)
+{
+	struct io_uring_file_index_range range;
+	u32 end;
+
+	if (copy_from_user(&range, arg, sizeof(range)))
+		return -EFAULT;
+	if (__builtin_add_overflow(range.off, range.len, &end))
+		return -EOVERFLOW;
+	if (range.resv || end > r->nfiles)
+		return -EINVAL;
+	spin_lock(&r->rsrc_lock);
+	r->alloc_from = range.off;
+	r->alloc_end = end;
+	spin_unlock(&r->rsrc_lock);
+	return 0;
+}
+
 long ring_register(struct ring *r, u32 op, u64 arg, u32 n)
 {
 	if (r->issuer && r->issuer != current)
@@ -555,6 +575,14 @@ long ring_register(struct ring *r, u32 op, u64 arg, u32 n)
 		return bufs_register_ring(r, arg, n);
 	case IORING_UNREGISTER_PBUF_RING:
 		return bufs_unregister_ring(r, arg, n);
+	case IORING_REGISTER_RING_FDS:
+		return rings_register(arg, n);
+	case IORING_UNREGISTER_RING_FDS:
+		return rings_unregister(arg, n);
+	case IORING_REGISTER_SYNC_CANCEL:
+		return !arg || n != 1 ? -EINVAL : sync_cancel(r, arg);
+	case IORING_REGISTER_FILE_ALLOC_RANGE:
+		return !arg || n ? -EINVAL : alloc_range(r, arg);
 	}
 	return -EINVAL;
 }

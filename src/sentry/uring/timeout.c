@@ -66,7 +66,7 @@ long issue_timeout(struct req *q, bool may_block)
 		return -ENOMEM;
 	if ((u32)q->sqe.off) {
 		spin_lock(&r->req_lock);
-		q->target = r->cq_tail - r->cq_timeouts + (u32)q->sqe.off;
+		q->base = r->cq_tail - r->cq_timeouts;
 		q->counted = true;
 		r->ncounted++;
 		spin_unlock(&r->req_lock);
@@ -80,7 +80,7 @@ static struct req *take_reached(struct ring *r)
 
 	spin_lock(&r->req_lock);
 	list_for_each(q, &r->reqs, node) {
-		if (!q->counted || (s32)(r->cq_tail - r->cq_timeouts - q->target) < 0)
+		if (!q->counted || r->cq_tail - r->cq_timeouts - q->base < (u32)q->sqe.off)
 			continue;
 		q->counted = false;
 		r->ncounted--;

@@ -28,6 +28,7 @@
 
 struct ring;
 struct req;
+struct sockaddr_k;
 
 /* What stands at the start of the shared pages; the offsets are told to the application. */
 struct shared {
@@ -89,9 +90,13 @@ struct ring {
 	u32 sq_entries, cq_entries, sqe_size, cqe_size, array_off;
 	u32 sq_head; /* the true value of shared->sq_head */
 	struct task *issuer; /* IORING_SETUP_SINGLE_ISSUER; compared only */
+	struct process *owner; /* IORING_SETUP_SQPOLL: who made it */
+	u32 alloc_from, alloc_end; /* where free slots for files are looked for */
 
 	spinlock_t req_lock;
 	struct list_head reqs; /* in flight, of req.node */
+	struct list_head *by_data; /* the same by their user_data, of req.hash; nhash lists, a power of two */
+	u32 nhash;
 	struct list_head deferred; /* IOSQE_IO_DRAIN and what came after, of req.work */
 	bool draining;		   /* such a request is under way */
 	u32 inflight;		   /* started or linked to what is started */
@@ -136,7 +141,7 @@ struct hook { /* a request in a wait queue */
 };
 
 struct req {
-	struct list_head node, work;
+	struct list_head node, hash, work;
 	struct ring *ring;
 	struct task *task;   /* who submitted */
 	struct files *files; /* his descriptors, from when the request goes on without him */
@@ -152,6 +157,7 @@ struct req {
 	bool drain, drain_last; /* waits for all before it; what comes after waits for this one */
 	bool multishot, started, nowait;
 	struct req *head; /* link timeouts: the request it is to stop; req_lock */
+	struct sockaddr_k *name; /* where to send to, read when it was submitted; or NULL */
 	u8 stage; /* connect: the connection is being made; send, recv: has been waited for */
 	u32 done; /* bytes so far */
 	struct task *worker; /* that runs it and may be interrupted; req_lock */
@@ -161,7 +167,7 @@ struct req {
 	struct hook hook0, *hooks;
 	struct ktimer timer;
 	u64 expires;
-	u32 target; /* timeouts: completions that it waits for */
+	u32 base; /* timeouts: completions there were when it began, of those that it counts */
 	bool counted, timer_on, timer_fired;
 	/* buffers */
 	struct iovec_k iov1, *iov;
@@ -171,6 +177,8 @@ struct req {
 	bool has_buf;
 	u32 cqe_flags;
 };
+
+static inline bool is_zero_copy(const struct req *q) { return q->sqe.opcode == IORING_OP_SEND_ZC || q->sqe.opcode == IORING_OP_SENDMSG_ZC; }
 
 /* What issuing gives when it is not a result: somebody else ends the request; only a worker can do it. */
 #define IOU_QUEUED (-1000)
@@ -190,11 +198,17 @@ u32 ring_ready(struct ring *r); /* completions the application has not taken yet
 extern struct list_head all_rings;
 extern spinlock_t all_rings_lock;
 
+static inline struct list_head *ring_bucket(const struct ring *r, u64 user_data)
+{
+	return &r->by_data[(user_data * 0x9e3779b97f4a7c15ull >> 32) & (r->nhash - 1)];
+}
+
 /* ---- req.c ---- */
 struct req *req_alloc(struct ring *r);
 void req_start(struct req *q);		    /* owned; runs it and what is linked to it */
 void req_try(struct req *q, bool may_block); /* the same, in the context it must run in */
 void req_end(struct req *q, long res);	    /* owned: post, and start what waited for it */
+void ring_pump_deferred(struct ring *r);  /* what stood behind a drain and may go now */
 void req_fail_chain(struct req *q);	    /* a chain with a bad member: nothing of it runs */
 bool req_claim(struct req *q);		    /* true: the caller owns it now */
 int req_hold(struct req *q);		    /* it goes on without its submitter */
@@ -210,11 +224,13 @@ struct uring_op {
 	long (*issue)(struct req *q, bool may_block);
 	bool file, select; /* needs sqe->fd; may take provided buffers */
 	u32 events;	   /* what to wait for when it would block; 0: a worker */
-	bool ioprio;
+	bool ioprio, iopoll; /* sqe->ioprio is its own; allowed in a ring of IORING_SETUP_IOPOLL */
 	bool lets_go; /* ends or hangs up its request by itself */
 };
 extern const struct uring_op uring_ops[IORING_OP_LAST];
 bool uring_op_known(u32 op);
+/* Before its submitter goes on: the vector of a request that starts later. 0 or -errno. */
+long rw_import_early(struct req *q);
 long prep_rw(struct req *q), issue_rw(struct req *q, bool may_block);
 long issue_fsync(struct req *q, bool b), issue_sync_range(struct req *q, bool b), issue_fallocate(struct req *q, bool b);
 long issue_openat(struct req *q, bool b), issue_openat2(struct req *q, bool b), issue_close(struct req *q, bool b);
@@ -270,6 +286,10 @@ long fixed_install(struct ring *r, struct file *f, u32 index);
 long fixed_remove(struct ring *r, u32 i);
 long fixed_update(struct ring *r, u32 off, u64 ufds, u64 utags, u32 n);
 bool fixed_buf_covers(struct ring *r, u32 i, u64 addr, u64 len);
+/* The calling task's rings by number (IORING_REGISTER_RING_FDS): a reference, or ERR_PTR. */
+struct file *registered_ring(u32 i);
+long rings_register(u64 arg, u32 n), rings_unregister(u64 arg, u32 n);
+long sync_cancel(struct ring *r, u64 arg); /* ring->lock held, and dropped while it waits */
 long ring_register(struct ring *r, u32 op, u64 arg, u32 n);
 void ring_unregister_all(struct ring *r);
 

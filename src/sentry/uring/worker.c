@@ -4,6 +4,7 @@
  * the submitter's identity for as long as they act for him.
  */
 #include "sentry/kernel/nsproxy.h"
+#include "sentry/kernel/signal.h"
 #include "sentry/kernel/timer.h"
 #include "sentry/uring/uring.h"
 
@@ -34,6 +35,7 @@ static void become(struct self *self, struct req *q)
 	spin_unlock(&me->alloc_lock);
 	me->proc = process_get(t->proc);
 	me->pid = pid_get(t->pid);
+	me->sighand = sighand_get(READ_ONCE(t->sighand)); /* one that execve(2) replaced stays with its task */
 }
 
 static void be_oneself(const struct self *self)
@@ -46,6 +48,7 @@ static void be_oneself(const struct self *self)
 	struct nsproxy *ns = me->ns;
 	struct process *proc = me->proc;
 	struct pid *pid = me->pid;
+	struct sighand *sighand = me->sighand;
 
 	spin_lock(&me->alloc_lock);
 	me->mm = NULL;
@@ -56,6 +59,7 @@ static void be_oneself(const struct self *self)
 	me->ns = self->ns;
 	me->proc = self->proc;
 	me->pid = NULL;
+	me->sighand = NULL;
 	if (mm)
 		mm_users_put(mm);
 	files_put(files);
@@ -64,6 +68,7 @@ static void be_oneself(const struct self *self)
 	nsproxy_put(ns);
 	process_put(proc);
 	pid_put(pid);
+	sighand_put(sighand);
 }
 
 /* ---- the helper ---- */
