@@ -1,4 +1,4 @@
-/* kill, delete, pause, resume, update: what is done to a container that exists. */
+/* kill, delete, pause, resume: what is done to a container that exists. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,7 +11,7 @@
 #include "oci/oci.h"
 #include "options.h"
 
-enum { OPT_ALL = 'a', OPT_FORCE = 'f', OPT_RESOURCES = 'r', OPT_HELP = 256 };
+enum { OPT_ALL = 'a', OPT_FORCE = 'f', OPT_HELP = 256 };
 
 /*
  * To every program. SIGKILL to the one process that holds the sandbox is enough. A container that is paused gets it when it goes on.
@@ -161,32 +161,4 @@ int cmd_checkpoint(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "--help"))
 		return printf("Usage: runsc-c %s\nNot built yet: a sandbox cannot be saved and brought back.\n", argv[0]) < 0;
 	return oci_fail("%s: not built yet: a sandbox cannot be saved and brought back", argv[0]);
-}
-
-int cmd_update(int argc, char **argv)
-{
-	static const struct option options[] = { { "resources", required_argument, NULL, OPT_RESOURCES }, { "help", no_argument, NULL, OPT_HELP },
-						 { 0 } };
-	static struct container c;
-	struct json_reader r = { 0 };
-	struct json_object *resources;
-	const char *file = NULL;
-	int o, err;
-
-	while ((o = next_option(argc, argv, options, "update")) != -1) {
-		if (o == OPT_HELP)
-			return printf("Usage: runsc-c update --resources=FILE ID\nSet the limits of linux.resources in FILE (- : stdin).\n") < 0;
-		if (o != OPT_RESOURCES)
-			return 1;
-		file = optarg;
-	}
-	if (!file || argc - optind != 1)
-		return oci_fail("update: --resources and one container id are needed");
-	err = container_open(&c, argv[optind]);
-	if (err)
-		return err;
-	resources = json_load(&r, file);
-	if (!resources)
-		return oci_fail("%s", r.error);
-	return cgroup_update(&c, resources);
 }

@@ -102,6 +102,7 @@ static void set_created(struct container *c)
 static void warn_of_ignored(const struct spec *spec)
 {
 	static const char *const ignored[] = { "intelRdt", "mountLabel", "timeOffsets" };
+	static const char *const labels[] = { "apparmorProfile", "selinuxLabel" };
 	static const char *const ignored_resources[] = { "rdma" };
 	struct json_object *linux_part = NULL, *o;
 
@@ -113,6 +114,9 @@ static void warn_of_ignored(const struct spec *spec)
 	for (u32 i = 0; spec->resources && i < ARRAY_SIZE(ignored_resources); i++)
 		if (json_object_object_get_ex(spec->resources, ignored_resources[i], &o) && o)
 			oci_warn("linux.resources.%s: left out", ignored_resources[i]);
+	for (u32 i = 0; i < ARRAY_SIZE(labels); i++)
+		if (json_object_object_get_ex(spec->document, "process", &o) && json_object_object_get_ex(o, labels[i], &o) && o)
+			oci_warn("process.%s: left out: programs run inside the sandbox, where no such profile holds", labels[i]);
 	if (spec->hooks && json_object_object_get_ex(spec->hooks, "startContainer", &o) && o && json_object_array_length(o))
 		oci_warn("hooks.startContainer: left out: no program of the bundle runs outside the sandbox");
 }

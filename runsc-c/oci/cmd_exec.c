@@ -263,6 +263,7 @@ static size_t make_request(const struct spec_process *p)
 	s->umask = p->umask == ~0u ? 022 : p->umask;
 	s->no_new_privs = p->no_new_privs;
 	s->oom_score_adj = p->oom_score_adj;
+	s->scheduling = p->scheduling;
 	memcpy(s->caps, p->caps, sizeof(s->caps));
 	memcpy(s->rlimits, p->rlimits, sizeof(s->rlimits));
 	s->ngroups = p->ngroups;

@@ -1,4 +1,4 @@
-/* state, list, events, spec, features: what is asked. */
+/* state, list, events, spec: what is asked. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -175,7 +175,7 @@ int cmd_events(int argc, char **argv)
 	}
 }
 
-/* ---- spec, features ---- */
+/* ---- spec ---- */
 
 int cmd_spec(int argc, char **argv)
 {
@@ -198,20 +198,4 @@ int cmd_spec(int argc, char **argv)
 	if (fd < 0 || write(fd, spec_template, n) != (ssize_t)n || close(fd) < 0)
 		return oci_fail("%s: %s", path, strerror(errno));
 	return 0;
-}
-
-int cmd_features(int argc, char **argv)
-{
-	if (argc > 1 && strcmp(argv[1], "--help"))
-		return oci_fail("features: no arguments are taken");
-	if (argc > 1)
-		return printf("Usage: runsc-c features\nWhat this runtime can do, as runtime-spec features.md has it.\n") < 0;
-	printf("{\n  \"ociVersionMin\": \"1.0.0\",\n  \"ociVersionMax\": \"%s\",\n"
-	       "  \"hooks\": [ \"prestart\", \"createRuntime\", \"createContainer\", \"poststart\", \"poststop\" ],\n"
-	       "  \"mountOptions\": [ \"ro\", \"rw\", \"nosuid\", \"nodev\", \"noexec\", \"bind\", \"rbind\", \"noatime\", \"relatime\" ],\n"
-	       "  \"linux\": {\n    \"namespaces\": [ \"pid\", \"network\", \"ipc\", \"uts\", \"mount\", \"cgroup\" ],\n"
-	       "    \"cgroup\": { \"v1\": true, \"v2\": true, \"systemd\": false, \"systemdUser\": false },\n"
-	       "    \"seccomp\": { \"enabled\": false },\n    \"apparmor\": { \"enabled\": false },\n    \"selinux\": { \"enabled\": false }\n  }\n}\n",
-	       SPEC_VERSION);
-	return finish_stdout();
 }

@@ -269,7 +269,7 @@ static void fill_config(struct sandbox_config *cfg, const struct init_request *r
 		.limits = read_limits(req->spec),
 		.own_pid_namespace = req->spec->namespaces.made & CLONE_NEWPID,
 		.own_network = namespaces_has(&req->spec->namespaces, CLONE_NEWNET), .host_sockets = has_host_sockets(),
-		.ndevices = req->spec->ndevices, .devices = req->spec->devices, .oom_score_adj = p->oom_score_adj,
+		.ndevices = req->spec->ndevices, .devices = req->spec->devices, .oom_score_adj = p->oom_score_adj, .scheduling = p->scheduling,
 		.rlimits = (u64(*)[2])p->rlimits, .strace = oci_options.strace, .log_fd = open_log(req->container),
 		.umask = p->umask == ~0u ? 022 : p->umask, .uid = p->uid, .gid = p->gid, .start = program_start,
 	};

@@ -152,6 +152,7 @@ void spec_read_process(struct spec_process *p, struct json_object *o, struct jso
 	read_user(p, o, r);
 	read_capabilities(p, o, r);
 	read_rlimits(p, o, r);
+	spec_read_scheduling(&p->scheduling, o, r);
 	check_process(p, r);
 }
 
@@ -171,6 +172,11 @@ static const struct {
 	{ "private", 0, 0 }, { "rprivate", 0, 0 }, { "slave", 0, 0 }, { "rslave", 0, 0 }, { "shared", 0, 0 }, { "rshared", 0, 0 },
 	{ "unbindable", 0, 0 }, { "runbindable", 0, 0 },
 };
+
+const char *spec_mount_option(u32 i)
+{
+	return i < ARRAY_SIZE(mount_options) ? mount_options[i].name : NULL;
+}
 
 static void add_data(struct spec_mount *m, const char *option)
 {

@@ -2,6 +2,7 @@
 #ifndef RUNSC_C_OCI_SPEC_H
 #define RUNSC_C_OCI_SPEC_H
 
+#include "hostcall.h"
 #include "oci/json.h"
 #include "oci/namespaces.h"
 #include "settings.h"
@@ -26,6 +27,7 @@ struct spec_process {
 	u64 caps[5]; /* bounding, effective, inheritable, permitted, ambient */
 	u64 rlimits[SPEC_RLIMITS][2];
 	bool no_new_privs;
+	struct hc_scheduling scheduling; /* scheduler and ioPriority */
 	s32 oom_score_adj; /* the host's own value when it is not given */
 };
 struct spec_seccomp {
@@ -56,6 +58,10 @@ bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r);
 void spec_default_process(struct spec_process *p);
 /* A process object; limits, capabilities and the like that it does not speak of stay as they are in *p. */
 void spec_read_process(struct spec_process *p, struct json_object *o, struct json_reader *r);
+/* process.scheduler and process.ioPriority (scheduling.c). */
+void spec_read_scheduling(struct hc_scheduling *s, struct json_object *process, struct json_reader *r);
+/* The names of options of mounts that are understood, NULL behind the last. */
+const char *spec_mount_option(u32 i);
 /* HOME, if it is not set (home.c). */
 void spec_add_home(struct spec_process *p, const char *rootfs);
 /* linux.seccomp, compiled. */

@@ -63,6 +63,7 @@ struct sandbox_config {
 	u32 ndevices;
 	const struct sandbox_device *devices;
 	s32 oom_score_adj;
+	struct hc_scheduling scheduling;
 	struct boot_limits limits; /* of the cgroup that it is in */
 	int oom_adj_fd; /* the command's /proc/self/oom_score_adj when its cgroup limits memory, or -1 */
 	bool contained; /* all signals of the command's process are for process 1 */

@@ -152,6 +152,14 @@ struct hc_stdio {
 	u32 mode;	  /* st_mode */
 };
 
+/* How a program is scheduled: sched(7), ioprio_set(2). All 0: as any. */
+struct hc_scheduling {
+	s32 policy, nice, rt_prio;
+	u32 reset_on_fork;
+	s32 ioprio;
+	u32 pad;
+};
+
 /* A further program, started from outside in a running sandbox. `data`: groups (u32), then NUL-terminated strings: the working
  * directory, arguments, environment. */
 #define SPAWN_MAX (128u << 10) /* bytes of a whole request */
@@ -162,6 +170,7 @@ struct hc_spawn {
 	s32 oom_score_adj;
 	u64 caps[5]; /* as in boot_params */
 	u64 rlimits[16][2];
+	struct hc_scheduling scheduling;
 	struct hc_stdio stdio[3];
 	u8 data[];
 };
@@ -299,6 +308,7 @@ struct boot_params {
 	char cpu_model[64];
 	u8 random[64]; /* seed of the sentry's generator */
 	u64 rlimits[16][2];
+	struct hc_scheduling scheduling; /* of the first process */
 	u64 aux_hwcap, aux_hwcap2;
 	u64 caps[5]; /* of the first process: bounding, effective, inheritable, permitted, ambient */
 	u32 no_new_privs;

@@ -90,8 +90,8 @@ class Oci(unittest.TestCase):
             return int(f.read())
 
     def output(self):
-        self.out.seek(0)
-        return self.out.read()
+        with open(self.out.name) as f:  # anew: the container writes where self.out stands
+            return f.read()
 
     def status(self):
         return json.loads(self.ok("state", "c"))["status"]
@@ -543,6 +543,27 @@ class Oci(unittest.TestCase):
         self.ok("update", "--resources", "-", "c", text='{"pids": {"limit": 300}}')
         self.assertEqual(json.loads(self.ok("events", "--stats", "c"))["data"]["pids"]["limit"], 300)
 
+    def test_update_by_options(self):
+        self.create("sleep", "100")
+        self.ok("update", "--pids-limit=123", "--memory", str(200 << 20), "--cpu-quota=50000", "--cpu-period", "100000", "--cpu-share=512", "--cpuset-cpus=0", "c")
+        stats = json.loads(self.ok("events", "--stats", "c"))["data"]
+        self.assertEqual((stats["memory"]["usage"]["limit"], stats["pids"]["limit"]), (200 << 20, 123))
+        self.assertIn((self.cgroup_file("cpu.cfs_quota_us") or self.cgroup_file("cpu.max")).split()[0], "50000")
+        self.assertEqual(self.cgroup_file("cpuset.cpus"), "0\n")
+        for args, words in ((["c"], "needed"), (["--memory=x", "c"], "--memory: 'x'"), (["--memory=", "c"], "--memory"), (["--nosuch=1", "c"], "--nosuch"),
+                            (["--cpuset-cpus=999", "c"], "linux.resources.cpu.cpus"), (["--pids-limit=1", "nosuch"], "does not exist")):
+            self.refused(self.call("update", *args), words)
+        self.ok("kill", "c", "KILL")
+        self.wait_status("stopped")
+        self.refused(self.call("update", "--pids-limit=9", "c"), "container not running")
+
+    def test_features(self):
+        f = json.loads(self.ok("features"))
+        self.assertIn("poststop", f["hooks"])
+        self.assertIn("ro", f["mountOptions"])
+        self.assertTrue(f["linux"]["seccomp"]["enabled"])
+        self.assertIn("CAP_SYS_ADMIN", f["linux"]["capabilities"])
+
     def cgroup_file(self, name):
         with open(os.path.join(self.root, "c", "state.json")) as f:
             for d in json.load(f)["cgroups"]:
@@ -739,6 +760,35 @@ class Oci(unittest.TestCase):
         self.refused(self.call("exec", self.process_file(args=[]), "c"), "exec failed: ", "process.args")
         self.refused(self.call("exec", self.process_file(oomScoreAdj=1001), "c"), "exec failed: ", "process.oomScoreAdj")
         self.refused(self.call("exec", self.process_file(user={"additionalGids": [1] * 65537}), "c"), "exec failed: ", "additionalGids: more than 65536")
+
+    def scheduling(self, *how):
+        fields = self.ok("exec", *how, "c", *([] if how else ["cat", "/proc/self/stat"])).rsplit(")", 1)[1].split()
+        return [int(fields[i - 3]) for i in (19, 40, 41)]  # nice, rt_priority, policy: proc(5)
+
+    def test_scheduling(self):
+        p = self.bundle.config["process"]
+        p["scheduler"] = {"policy": "SCHED_BATCH", "nice": 5}
+        p["ioPriority"] = {"class": "IOPRIO_CLASS_BE", "priority": 6}
+        self.running("sh", "-c", "cat /proc/self/stat; busybox ionice -p 1; sleep 100")
+        self.wait_output_lines(2)
+        stat, io = self.output().splitlines()
+        self.assertEqual([int(stat.rsplit(")", 1)[1].split()[i - 3]) for i in (19, 40, 41)], [5, 0, 3])
+        self.assertEqual(io, "best-effort: prio 6")
+        self.assertEqual(self.scheduling(), [5, 0, 3])
+        cat = ["cat", "/proc/self/stat"]
+        self.assertEqual(self.scheduling(self.process_file(args=cat, scheduler={"policy": "SCHED_RR", "priority": 7})), [0, 7, 2])
+        for key, value, words in (("scheduler", {}, "process.scheduler.policy: missing"), ("scheduler", {"policy": "SCHED_DEADLINE"}, "process.scheduler.policy: SCHED_DEADLINE"),
+                                  ("scheduler", {"policy": "SCHED_FIFO"}, "process.scheduler.priority"), ("scheduler", {"policy": "SCHED_OTHER", "nice": 20}, "process.scheduler.nice"),
+                                  ("scheduler", {"policy": "SCHED_OTHER", "flags": ["X"]}, "process.scheduler.flags[0]"),
+                                  ("ioPriority", {"class": "X"}, "process.ioPriority.class: X"), ("ioPriority", {"class": "IOPRIO_CLASS_RT", "priority": 8}, "process.ioPriority.priority")):
+            self.refused(self.call("exec", self.process_file(**{key: value}), "c"), "exec failed: ", words)
+
+    def wait_output_lines(self, n):
+        for _ in range(1000):
+            if self.output().count("\n") >= n:
+                return
+            time.sleep(0.01)
+        self.fail(self.output())
 
     def test_exec_without_the_bundle(self):
         """The container is as it was made, whatever becomes of its config.json."""

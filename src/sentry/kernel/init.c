@@ -224,6 +224,8 @@ long start_program(const struct program *p)
 	t->proc->oom_score_adj = p->oom_score_adj;
 	t->cred = program_cred(p);
 	BUG_ON(!t->cred);
+	if (sched_start(t, p->scheduling)) /* the host side checked it, too */
+		klog(LOG_WARN, "a program's scheduling is not valid, and left out");
 	s.err = seccomp_start(t);
 	if (s.err)
 		panic("the container's seccomp filter: error %ld", -s.err);
@@ -240,7 +242,8 @@ long start_init(void)
 		.argv = boot_vector(b->argv_off, b->argc), .env = boot_vector(b->envp_off, b->envc), .exe = boot_string(b->exe_off),
 		.cwd = boot_string(b->cwd_off), .umask = b->umask, .stdio = b->stdio, .tty = &console, .uid = b->uid, .gid = b->gid,
 		.caps = b->caps, .groups = pa_to_va(b->groups_off), .ngroups = b->ngroups, .rlimits = b->rlimits,
-		.no_new_privs = b->no_new_privs, .oom_score_adj = b->oom_score_adj, .ignored_signals = b->ignored_signals, .complain = true,
+		.no_new_privs = b->no_new_privs, .oom_score_adj = b->oom_score_adj, .scheduling = &b->scheduling,
+		.ignored_signals = b->ignored_signals, .complain = true,
 	};
 	long err;
 

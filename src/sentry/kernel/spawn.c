@@ -105,7 +105,8 @@ static long start(u32 id, const struct hc_spawn *r, u64 len, bool *cwd_failed)
 {
 	struct program p = { .umask = r->umask, .uid = r->uid, .gid = r->gid, .groups = (const u32 *)r->data, .ngroups = r->ngroups,
 			     .caps = r->caps, .rlimits = r->rlimits, .stdio = r->stdio, .no_new_privs = r->no_new_privs, .spawn_id = id,
-			     .oom_score_adj = r->oom_score_adj, .cwd_failed = cwd_failed };
+			     .oom_score_adj = r->oom_score_adj, .scheduling = &r->scheduling,
+			     .cwd_failed = cwd_failed };
 	struct tty *tty = NULL;
 	struct text t;
 	long err = -EINVAL;

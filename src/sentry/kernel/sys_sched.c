@@ -8,6 +8,7 @@
 #include <linux/time_types.h>
 
 #include "base/string.h"
+#include "hostcall.h"
 #include "sentry/kernel/user_ns.h"
 #include "sentry/kernel/task_access.h"
 #include "sentry/kernel/task_internal.h"
@@ -135,6 +136,22 @@ static void apply_policy(struct task *t, s32 policy, s32 prio, bool reset_on_for
 	t->policy = policy;
 	t->rt_prio = prio;
 	t->sched_reset_on_fork = reset_on_fork;
+}
+
+long sched_start(struct task *t, const struct hc_scheduling *s)
+{
+	s32 class = s->ioprio >> 13;
+
+	if (s->policy != SCHED_NORMAL && s->policy != SCHED_BATCH && s->policy != SCHED_IDLE && !realtime(s->policy))
+		return -EINVAL;
+	if (s->rt_prio < 0 || s->rt_prio > 99 || realtime(s->policy) != (s->rt_prio != 0) || s->nice < -20 || s->nice > 19)
+		return -EINVAL;
+	if (class < IOPRIO_CLASS_NONE || class > IOPRIO_CLASS_IDLE || (s->ioprio & 0x1fff) > 7)
+		return -EINVAL;
+	apply_policy(t, s->policy, s->rt_prio, s->reset_on_fork);
+	t->nice = s->nice;
+	t->ioprio = s->ioprio;
+	return 0;
 }
 
 static long set_scheduler(s32 nr, s32 policy, u64 uparam, bool keep_policy)

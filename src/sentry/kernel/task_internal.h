@@ -63,12 +63,15 @@ struct program {
 	struct tty **tty; /* made when a standard file is a terminal */
 	bool no_new_privs, complain;
 	s32 oom_score_adj;
+	const struct hc_scheduling *scheduling;
 	bool *cwd_failed; /* told when it was the working directory that failed; or NULL */
 	u64 ignored_signals; /* bit n-1: signal n */
 	u32 spawn_id; /* 0: process 1 */
 };
 /* Start it and wait until it runs: 0, or why execve(2) failed. Sleeps. */
 long start_program(const struct program *p);
+/* sys_sched.c: of a task that has not run. 0 or -EINVAL. */
+long sched_start(struct task *t, const struct hc_scheduling *s);
 /* fork.c: a process without a parent, in the first one's place of the tree of files when that is there. NULL: no memory. */
 struct task *fork_program(void (*fn)(void *), void *arg, u32 spawn_id);
 /* spawn.c: events of the host side, and the end of such a process (status as wait(2) has it). */
