@@ -109,6 +109,8 @@ int cmd_delete(int argc, char **argv)
 	if (force && access(path, F_OK) < 0)
 		return 0;
 	err = container_open(&c, argv[optind]);
+	if (err && force && access(c.dir, F_OK) < 0)
+		return 0;
 	if (err && force && c.lock >= 0) {
 		oci_warn("container %s: its state cannot be read; what is left of it is removed", c.id);
 		return container_remove(&c);

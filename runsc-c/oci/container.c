@@ -43,6 +43,10 @@ static int take_lock(struct container *c)
 
 	snprintf(path, sizeof(path), "%s/lock", c->dir);
 	c->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (c->lock < 0 && (errno == ENOSPC || errno == EDQUOT) && rmdir(c->dir) == 0) { /* of a create that had no room for more */
+		errno = ENOSPC;
+		return oci_fail("%s: %s", path, strerror(errno));
+	}
 	if (c->lock < 0 && errno == ENOENT)
 		return missing(c);
 	if (c->lock < 0 || flock(c->lock, LOCK_EX) < 0 || fstat(c->lock, &st) < 0)
