@@ -1,4 +1,4 @@
-/* state, list, events, spec: what is asked. */
+/* state, list, spec: what is asked. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include "oci/oci.h"
 #include "options.h"
 
-enum { OPT_FORMAT = 'f', OPT_QUIET = 'q', OPT_BUNDLE = 'b', OPT_HELP = 256, OPT_STATS, OPT_INTERVAL };
+enum { OPT_FORMAT = 'f', OPT_QUIET = 'q', OPT_BUNDLE = 'b', OPT_HELP = 256 };
 
 static int print_json(struct json_object *o)
 {
@@ -94,85 +94,6 @@ int cmd_list(int argc, char **argv)
 	if (json)
 		printf("%s\n", n ? json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "null");
 	return finish_stdout();
-}
-
-/* ---- events ---- */
-
-static void add_number(struct json_object *o, const char *name, const struct container *c, const char *v1, const char *v2)
-{
-	u64 v;
-
-	if (cgroup_number(c, v1, &v) || (v2 && cgroup_number(c, v2, &v)))
-		json_object_object_add(o, name, json_object_new_uint64(v));
-}
-
-static struct json_object *stats(const struct container *c)
-{
-	struct json_object *event = json_object_new_object(), *data = json_object_new_object(), *cpu = json_object_new_object();
-	struct json_object *usage = json_object_new_object(), *memory = json_object_new_object(), *pids = json_object_new_object();
-	struct json_object *m = json_object_new_object();
-
-	add_number(usage, "total", c, "cpuacct.usage", NULL);
-	json_object_object_add(cpu, "usage", usage);
-	add_number(m, "usage", c, "memory.usage_in_bytes", "memory.current");
-	add_number(m, "limit", c, "memory.limit_in_bytes", "memory.max");
-	add_number(m, "max", c, "memory.max_usage_in_bytes", "memory.peak");
-	json_object_object_add(memory, "usage", m);
-	add_number(pids, "current", c, "pids.current", NULL);
-	add_number(pids, "limit", c, "pids.max", NULL);
-	json_object_object_add(data, "cpu", cpu);
-	json_object_object_add(data, "memory", memory);
-	json_object_object_add(data, "pids", pids);
-	json_object_object_add(event, "type", json_object_new_string("stats"));
-	json_object_object_add(event, "id", json_object_new_string(c->id));
-	json_object_object_add(event, "data", data);
-	return event;
-}
-
-static int print_stats(const char *id)
-{
-	static struct container c;
-	struct json_object *o;
-	int err = container_look(&c, id);
-
-	if (err)
-		return err;
-	if (container_status(&c) == STATUS_STOPPED)
-		return oci_fail("container not running");
-	o = stats(&c);
-	printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(o);
-	return finish_stdout();
-}
-
-int cmd_events(int argc, char **argv)
-{
-	static const struct option options[] = { { "stats", no_argument, NULL, OPT_STATS }, { "interval", required_argument, NULL, OPT_INTERVAL },
-						 { "help", no_argument, NULL, OPT_HELP }, { 0 } };
-	bool once = false;
-	u32 seconds = 5;
-	char text[16];
-	int o, err;
-
-	while ((o = next_option(argc, argv, options, "events")) != -1)
-		switch (o) {
-		case OPT_STATS: once = true; break;
-		case OPT_INTERVAL:
-			snprintf(text, sizeof(text), "%.*s", (int)strcspn(optarg, "s"), optarg); /* "5s" as runc has it */
-			if (parse_number("--interval", text, 1, 86400, &seconds))
-				return 1;
-			break;
-		case OPT_HELP: return printf("Usage: runsc-c events [--stats] [--interval=DURATION] ID\nPrint what a container uses, again and again.\n") < 0;
-		default: return 1;
-		}
-	if (argc - optind != 1)
-		return oci_fail("events: exactly one container id is needed");
-	for (;;) {
-		err = print_stats(argv[optind]);
-		if (err || once)
-			return err;
-		sleep(seconds);
-	}
 }
 
 /* ---- spec ---- */

@@ -557,6 +557,26 @@ class Oci(unittest.TestCase):
         self.wait_status("stopped")
         self.refused(self.call("update", "--pids-limit=9", "c"), "container not running")
 
+    def test_events(self):
+        """What runc prints, until the container ends."""
+        self.running("sh", "-c", "x=0; while test $x -lt 2000; do x=$((x + 1)); done; echo done; sleep 100")
+        self.wait_output("done\n")
+        with subprocess.Popen([RUNTIME, "--root", self.root, "events", "--interval=1s", "c"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as p:
+            event = json.loads(p.stdout.readline())
+            self.ok("kill", "c", "KILL")
+            self.wait_status("stopped")
+            self.assertEqual(p.wait(30), 0)
+        data = event["data"]
+        self.assertEqual((event["type"], event["id"]), ("stats", "c"))
+        self.assertGreater(data["cpu"]["usage"]["total"], 1000000)
+        self.assertEqual(set(data["memory"]["usage"]), {"limit", "usage", "max", "failcnt"} & set(data["memory"]["usage"]))
+        self.assertGreater(data["memory"]["usage"]["usage"], 100000)
+        self.assertGreaterEqual(data["pids"]["current"], 3)
+        self.assertIn("pgfault", data["memory"]["raw"])
+        self.assertIsInstance(data["blkio"]["ioServiceBytesRecursive"], list)
+        self.refused(self.call("events", "--stats", "c"), "container not running")
+        self.refused(self.call("events", "--interval=0", "c"), "--interval")
+
     def test_features(self):
         f = json.loads(self.ok("features"))
         self.assertIn("poststop", f["hooks"])
