@@ -59,7 +59,22 @@ void nl_attr(struct nlbuf *b, u16 type, const void *data, u32 n)
 		return;
 	a->nla_type = type;
 	a->nla_len = NLA_HDRLEN + n;
-	memcpy((u8 *)a + NLA_HDRLEN, data, n);
+	if (n)
+		memcpy((u8 *)a + NLA_HDRLEN, data, n);
+}
+
+u32 nl_nest_begin(struct nlbuf *b, u16 type)
+{
+	u32 at = b->len;
+
+	nl_attr(b, type, NULL, 0);
+	return at;
+}
+
+void nl_nest_end(struct nlbuf *b, u32 at)
+{
+	if (!b->full)
+		((struct nlattr *)(b->data + at))->nla_len = (u16)(b->len - at);
 }
 
 void nl_attr_u32(struct nlbuf *b, u16 type, u32 v)
@@ -126,7 +141,7 @@ static void nl_error(struct nlbuf *b, const struct nlmsghdr *h, int error, bool 
 
 /* ---- requests ---- */
 
-static void nl_queue_bytes(struct nl_sock *ns, const u8 *data, u32 len)
+static void nl_queue_bytes(struct nl_sock *ns, const u8 *data, u32 len, u32 group)
 {
 	struct pkt *p;
 
@@ -139,6 +154,7 @@ static void nl_queue_bytes(struct nl_sock *ns, const u8 *data, u32 len)
 		return;
 	}
 	memcpy(p->data, data, len);
+	p->group = group;
 	if (sock_filter_pkt(&ns->sk, p))
 		pkt_queue(&ns->sk, p);
 	else
@@ -154,17 +170,30 @@ static void nl_queue(struct nl_sock *ns, const struct nlbuf *b)
 		u32 n = NLMSG_ALIGN(((const struct nlmsghdr *)(b->data + end))->nlmsg_len);
 
 		if (end > start && end + n - start > NL_PIECE) {
-			nl_queue_bytes(ns, b->data + start, end - start);
+			nl_queue_bytes(ns, b->data + start, end - start, 0);
 			start = end;
 		}
 		end += n;
 	}
 	if (end > start)
-		nl_queue_bytes(ns, b->data + start, end - start);
+		nl_queue_bytes(ns, b->data + start, end - start, 0);
+}
+
+void nl_multicast(const struct net_ns *net, s32 protocol, u32 group, const void *data, u32 len)
+{
+	struct sock *sk;
+
+	spin_lock(&portid_lock);
+	list_for_each(sk, &bound, accept_node)
+		if (sk->protocol == protocol && sk->net == net && to_netlink(sk)->groups >> (group - 1) & 1)
+			nl_queue_bytes(to_netlink(sk), data, len, group);
+	spin_unlock(&portid_lock);
 }
 
 static int nl_answer(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b, bool *dumped)
 {
+	if (ns->sk.protocol == NETLINK_GENERIC)
+		return genl_request(ns, h, b, dumped);
 	return ns->sk.protocol == NETLINK_SOCK_DIAG ? diag_request(ns, h, b, dumped) : route_request(ns, h, b, dumped);
 }
 
@@ -268,7 +297,9 @@ static long nl_sendmsg(struct sock *sk, struct msg *m)
 	p = pkt_from_msg(m, n);
 	if (IS_ERR(p))
 		return PTR_ERR(p);
-	if (sk->protocol == NETLINK_ROUTE || sk->protocol == NETLINK_SOCK_DIAG)
+	if (sk->protocol == NETLINK_CONNECTOR)
+		connector_request(ns, p->data, n);
+	else if (sk->protocol != NETLINK_KOBJECT_UEVENT)
 		err = nl_run(ns, p->data, n);
 	pkt_free(p);
 	return err ? err : n;
@@ -291,6 +322,7 @@ static long nl_recvmsg(struct sock *sk, struct msg *m)
 		return PTR_ERR(p);
 	}
 	ret = pkt_copy(p, m);
+	from.nl_groups = p->group ? 1u << (p->group - 1) : 0;
 	if (!(m->flags & MSG_PEEK))
 		pkt_free(pkt_unlink(sk, p));
 	mutex_unlock(&ns->rxlock);
@@ -299,7 +331,7 @@ static long nl_recvmsg(struct sock *sk, struct msg *m)
 		m->namelen = sizeof(from);
 	}
 	if (ns->opts & (1u << NETLINK_PKTINFO)) {
-		struct nl_pktinfo info = { 0 };
+		struct nl_pktinfo info = { .group = from.nl_groups ? (u32)__builtin_ctz(from.nl_groups) + 1 : 0 };
 
 		put_cmsg(m, SOL_NETLINK, NETLINK_PKTINFO, &info, sizeof(info));
 	}
@@ -348,6 +380,12 @@ static int nl_autobind(struct nl_sock *ns)
 	return ns->portid ? 0 : nl_set_portid(ns, 0);
 }
 
+/* Of processes not everyone may hear. */
+static bool may_listen(const struct nl_sock *ns)
+{
+	return ns->sk.protocol != NETLINK_CONNECTOR || net_capable(ns->sk.net, CAP_NET_ADMIN);
+}
+
 static int nl_bind(struct sock *sk, const struct sockaddr_k *addr, u32 len)
 {
 	const struct sockaddr_nl *a = (const void *)addr;
@@ -356,6 +394,8 @@ static int nl_bind(struct sock *sk, const struct sockaddr_k *addr, u32 len)
 
 	if (len < sizeof(*a) || a->nl_family != AF_NETLINK)
 		return -EINVAL;
+	if (a->nl_groups && !may_listen(ns))
+		return -EPERM;
 	err = nl_set_portid(ns, a->nl_pid);
 	if (!err)
 		ns->groups = a->nl_groups;
@@ -408,6 +448,8 @@ static int nl_setsockopt(struct sock *sk, s32 level, s32 opt, const void *val, u
 	switch (opt) {
 	case NETLINK_ADD_MEMBERSHIP:
 	case NETLINK_DROP_MEMBERSHIP:
+		if (!may_listen(ns))
+			return -EPERM;
 		if (v < 1 || v > 32)
 			return -EINVAL;
 		if (opt == NETLINK_ADD_MEMBERSHIP)
@@ -450,6 +492,7 @@ static void nl_release(struct sock *sk)
 	spin_lock(&portid_lock);
 	list_del(&sk->accept_node);
 	spin_unlock(&portid_lock);
+	connector_release(to_netlink(sk));
 	pkt_purge(sk);
 }
 
@@ -474,7 +517,8 @@ static struct sock *netlink_create(u32 type, s32 protocol)
 	if (protocol < 0 || protocol >= MAX_LINKS)
 		return ERR_PTR(-EPROTONOSUPPORT);
 	/* Uevents may be listened to; none ever come. */
-	if (protocol != NETLINK_ROUTE && protocol != NETLINK_KOBJECT_UEVENT && protocol != NETLINK_SOCK_DIAG)
+	if (protocol != NETLINK_ROUTE && protocol != NETLINK_KOBJECT_UEVENT && protocol != NETLINK_SOCK_DIAG && protocol != NETLINK_GENERIC &&
+	    protocol != NETLINK_CONNECTOR)
 		return ERR_PTR(-EPROTONOSUPPORT);
 	ns = kzalloc(sizeof(*ns));
 	if (!ns)

@@ -151,15 +151,12 @@ static int destination(struct packet_sock *ps, const struct msg *m, u8 *dst, u16
 	memset(dst, 0, ETH_ALEN);
 	*proto = ps->proto;
 	if (to && m->namelen) {
-		if (m->namelen < sizeof(*to) || to->sll_family != AF_PACKET)
-			return -EINVAL;
+		if (m->namelen < sizeof(*to))
+			return -EINVAL; /* the family is not looked at */
 		ifindex = (u32)to->sll_ifindex;
 		*proto = __builtin_bswap16(to->sll_protocol);
-		if (ps->sk.type == SOCK_DGRAM) {
-			if (to->sll_halen < ETH_ALEN && to->sll_halen)
-				return -EINVAL;
-			memcpy(dst, to->sll_addr, to->sll_halen ? ETH_ALEN : 0);
-		}
+		if (ps->sk.type == SOCK_DGRAM)
+			memcpy(dst, to->sll_addr, ETH_ALEN);
 	}
 	if (ifindex != LO_INDEX)
 		return -ENXIO;

@@ -8,6 +8,7 @@
 #include <linux/securebits.h>
 
 #include "base/string.h"
+#include "sentry/kernel/proc_events.h"
 #include "sentry/kernel/keys.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/kernel/user_ns.h"
@@ -85,6 +86,12 @@ void commit_creds(struct cred *c)
 	spin_lock(&t->alloc_lock);
 	t->cred = c;
 	spin_unlock(&t->alloc_lock);
+	if (unlikely(proc_listeners)) {
+		if (c->uid != old->uid || c->euid != old->euid || c->suid != old->suid || c->fsuid != old->fsuid)
+			proc_event(PROC_EVENT_UID, t, (u32[]){ c->uid, c->euid }, 2);
+		if (c->gid != old->gid || c->egid != old->egid || c->sgid != old->sgid || c->fsgid != old->fsgid)
+			proc_event(PROC_EVENT_GID, t, (u32[]){ c->gid, c->egid }, 2);
+	}
 	cred_put(old);
 }
 

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/string.h"
+#include "sentry/kernel/proc_events.h"
 #include "sentry/kernel/exec.h"
 #include "sentry/kernel/keys.h"
 #include "sentry/kernel/ptrace.h"
@@ -487,6 +488,7 @@ static void change_over(struct task *t, struct binprm *b, s32 old_tid)
 	b->cred = NULL;
 	start_registers(t, b);
 	stat_inc(STAT_EXEC);
+	proc_event(PROC_EVENT_EXEC, t, NULL, 0);
 	ptrace_exec(t, old_tid);
 }
 

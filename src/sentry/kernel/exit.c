@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "fs/dev/tty.h"
+#include "sentry/kernel/proc_events.h"
 #include "sentry/kernel/coredump.h"
 #include "sentry/kernel/futex.h"
 #include "sentry/kernel/ipc_sem.h"
@@ -312,6 +313,17 @@ static bool leave_group(struct task *t)
 	return last;
 }
 
+static void tell_exit(struct task *t)
+{
+	u32 more[4] = { (u32)t->exit_code, t == t->proc->leader ? (u32)t->proc->exit_signal : ~0u };
+
+	spin_lock(&tasklist_lock);
+	if (t->proc->parent)
+		more[2] = more[3] = (u32)t->proc->parent->tgid->nr;
+	spin_unlock(&tasklist_lock);
+	proc_event(PROC_EVENT_EXIT, t, more, 4);
+}
+
 void do_exit(s32 code)
 {
 	struct task *t = current;
@@ -333,6 +345,8 @@ void do_exit(s32 code)
 	if (last_of_namespace(t))
 		end_namespace(t->proc->tgid->ns);
 	ktimer_cancel_sync(&t->sleep_timer);
+	if (unlikely(proc_listeners))
+		tell_exit(t);
 	if (leave_group(t)) {
 		if (is_init)
 			exit_sandbox(t->proc);

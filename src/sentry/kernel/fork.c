@@ -21,6 +21,7 @@
 #include "sentry/kernel/sched.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task_internal.h"
+#include "sentry/kernel/proc_events.h"
 #include "sentry/kernel/time_ns.h"
 #include "sentry/kernel/user_ns.h"
 #include "sentry/mm/mm.h"
@@ -430,6 +431,8 @@ long do_clone(const struct clone_params *p)
 	stat_inc(STAT_FORK);
 	if (t->proc->rlim[RLIMIT_CPU].cur != ~0ull && !(p->flags & CLONE_THREAD))
 		cputimer_start(t->proc);
+	if (unlikely(proc_listeners))
+		proc_event(PROC_EVENT_FORK, current, (u32[]){ (u32)t->pid->nr, (u32)t->proc->tgid->nr }, 2);
 	sched_new_task(t);
 	if (event)
 		ptrace_event(event, (u64)tid);

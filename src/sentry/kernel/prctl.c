@@ -6,6 +6,7 @@
 #include <linux/securebits.h>
 
 #include "base/string.h"
+#include "sentry/kernel/proc_events.h"
 #include "sentry/kernel/caps.h"
 #include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/task.h"
@@ -25,6 +26,7 @@ static long set_name(u64 uname)
 	spin_lock(&t->sighand->lock);
 	memcpy(t->comm, name, sizeof(name));
 	spin_unlock(&t->sighand->lock);
+	proc_event(PROC_EVENT_COMM, t, name, sizeof(name) / 4);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <linux/errno.h>
 
 #include "fs/dev/tty.h"
+#include "sentry/kernel/proc_events.h"
 #include "sentry/kernel/task_internal.h"
 #include "sentry/sys/syscall.h"
 
@@ -147,5 +148,7 @@ SYSCALL0(setsid)
 	spin_unlock(&tasklist_lock);
 	if (tty)
 		tty_put(tty);
+	if (ret >= 0)
+		proc_event(PROC_EVENT_SID, current, NULL, 0);
 	return ret;
 }
