@@ -1,6 +1,7 @@
 /* A question to the sandbox of a running container, by way of the process that stands for it (relay.h). */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,9 +53,15 @@ int ask_send(const struct container *c, enum hc_ask ask, u32 value, int text)
 
 int ask_answer(int fd)
 {
+	struct pollfd p = { .fd = fd, .events = POLLIN };
 	struct relay_answer a;
-	ssize_t n = recv(fd, &a, sizeof(a), 0);
+	ssize_t n;
 
+	if (poll(&p, 1, ASK_TIMEOUT_MS) == 0) {
+		close(fd);
+		return -ETIMEDOUT;
+	}
+	n = recv(fd, &a, sizeof(a), 0);
 	close(fd);
 	return n != sizeof(a) || a.state != SPAWN_ANSWERED ? -EPIPE : -(int)a.value;
 }

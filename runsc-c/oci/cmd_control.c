@@ -29,7 +29,7 @@ static int signal_all(const struct container *c, enum container_status s, int si
 	err = ask_answer(fd);
 	if (err == -EPIPE) /* the signal was its end */
 		return 0;
-	return err ? oci_fail("signals for all processes: %s", strerror(-err)) : 0;
+	return err ? oci_fail("signals for all processes: %s", err == -ETIMEDOUT ? "the sandbox does not answer" : strerror(-err)) : 0;
 }
 
 int cmd_kill(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* debug: looks into the sandbox of a running container, and changes what it logs. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,17 +42,24 @@ static void print_line(char *line)
 		printf("%s\n", line);
 }
 
+/* Line by line, as long as something comes. */
 static void copy_text(int fd)
 {
-	FILE *f = fdopen(fd, "r");
+	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char line[512];
+	u32 n = 0;
+	char c;
 
-	while (f && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
+	while (poll(&p, 1, ASK_TIMEOUT_MS) > 0 && read(fd, &c, 1) == 1) {
+		if (c != '\n')
+			line[n++] = c;
+		if (c != '\n' && n < sizeof(line) - 1)
+			continue;
+		line[n] = '\0';
 		print_line(line);
+		n = 0;
 	}
-	if (f)
-		fclose(f);
+	close(fd);
 }
 
 static int ask(const struct container *c, enum hc_ask question, u32 value, bool text)
@@ -68,7 +76,8 @@ static int ask(const struct container *c, enum hc_ask question, u32 value, bool 
 		copy_text(ends[0]);
 	}
 	err = ask_answer(fd);
-	return err ? oci_fail("debug: %s", err == -EPIPE ? "the container ended meanwhile" : strerror(-err)) : 0;
+	return err ? oci_fail("debug: %s", err == -EPIPE ? "the container ended meanwhile" :
+						     err == -ETIMEDOUT ? "the sandbox does not answer: it hangs" : strerror(-err)) : 0;
 }
 
 static int parse_level(const char *text)

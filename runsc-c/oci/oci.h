@@ -117,7 +117,8 @@ int init_start(const struct container *c);
 int ask_connect(const struct container *c);
 /* Ask the sandbox; `text` gets the answer's text (-1: there is none). The connection that the answer comes over, or -1. */
 int ask_send(const struct container *c, enum hc_ask ask, u32 value, int text);
-/* Wait for it: 0, -errno, or -EPIPE when the sandbox is gone. The connection is closed. */
+/* Wait for it: 0, -errno, -EPIPE when the sandbox is gone, or -ETIMEDOUT when it says nothing. The connection is closed. */
+#define ASK_TIMEOUT_MS 10000
 int ask_answer(int fd);
 
 /* ---- signals.c ---- */

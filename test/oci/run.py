@@ -509,6 +509,18 @@ class Oci(unittest.TestCase):
         self.ok("pause", "c")
         self.refused(self.call("debug", "--stacks", "c"), "not running")
 
+    def test_debug_of_a_sandbox_that_hangs(self):
+        pid = self.create("sleep", "100")
+        self.ok("start", "c")
+        self.ok("exec", "c", "true")
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            sandbox = int(f.read().split()[0])
+        os.kill(sandbox, signal.SIGSTOP)
+        with subprocess.Popen([RUNTIME, "--root", self.root, "kill", "--all", "c", "USR1"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as p:
+            self.refused(self.call("debug", "--strace=on", "c"), "the sandbox does not answer")
+            self.assertIn("does not answer", p.communicate(timeout=60)[1])
+        self.ok("delete", "--force", "c")
+
     def test_delete_force(self):
         self.create("sleep", "100")
         self.ok("start", "c")
