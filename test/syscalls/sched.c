@@ -170,6 +170,68 @@ static void attributes(void)
 	FAILS(syscall(SYS_sched_setattr, 0, &a, 0), EINVAL);
 }
 
+/* sched(7), SCHED_DEADLINE: what is admitted. */
+static void deadlines(void)
+{
+	struct { unsigned size, policy; unsigned long flags; int nice; unsigned priority; unsigned long runtime, deadline, period; } a, got;
+	struct sched_param zero = { 0 };
+	cpu_set_t one, all;
+	struct timespec ts;
+	int st;
+	pid_t pid;
+
+	memset(&a, 0, sizeof(a));
+	a.size = 48;
+	a.policy = 6;
+	FAILS(syscall(SYS_sched_setattr, 0, &a, 0), EINVAL); /* no deadline */
+	a.runtime = 10000000;
+	a.deadline = 5000000;
+	FAILS(syscall(SYS_sched_setattr, 0, &a, 0), EINVAL); /* sooner than it can be */
+	a.deadline = 30000000;
+	a.period = 20000000;
+	FAILS(syscall(SYS_sched_setattr, 0, &a, 0), EINVAL);
+	a.period = 30000000;
+	a.runtime = 1000;
+	FAILS(syscall(SYS_sched_setattr, 0, &a, 0), EINVAL);
+	a.runtime = 3000000;
+	a.priority = 1;
+	FAILS(syscall(SYS_sched_setattr, 0, &a, 0), EINVAL);
+	a.priority = 0;
+	FAILS(sched_setscheduler(0, 6, &zero), EINVAL);
+	sched_getaffinity(0, sizeof(all), &all);
+	if (CPU_COUNT(&all) > 1) {
+		CPU_ZERO(&one);
+		CPU_SET(0, &one);
+		EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+		FAILS(syscall(SYS_sched_setattr, 0, &a, 0), EPERM);
+		EQ(sched_setaffinity(0, sizeof(all), &all), 0);
+	}
+	EQ(syscall(SYS_sched_setattr, 0, &a, 0), 0);
+	EQ(sched_getscheduler(0), 6);
+	EQ(syscall(SYS_sched_getattr, 0, &got, sizeof(got), 0), 0);
+	EQ(got.policy, 6);
+	EQ(got.runtime, 3000000);
+	EQ(got.deadline, 30000000);
+	EQ(got.period, 30000000);
+	FAILS(fork(), EAGAIN);
+	if (CPU_COUNT(&all) > 1)
+		FAILS(sched_setaffinity(0, sizeof(one), &one), EBUSY);
+	FAILS(sched_setparam(0, &zero), EINVAL);
+	EQ(sched_rr_get_interval(0, &ts), 0);
+	EQ(ts.tv_nsec, 0);
+	a.flags = 1; /* SCHED_FLAG_RESET_ON_FORK */
+	EQ(syscall(SYS_sched_setattr, 0, &a, 0), 0);
+	pid = fork();
+	if (!pid)
+		_exit(sched_getscheduler(0) != SCHED_OTHER);
+	EQ(waitpid(pid, &st, 0), pid);
+	EQ(st, 0);
+	EQ(sched_setscheduler(0, SCHED_OTHER, &zero), 0);
+	a.flags = 0;
+	if (!setresuid(1000, 1000, 1000))
+		FAILS(syscall(SYS_sched_setattr, 0, &a, 0), EPERM);
+}
+
 static void interval(void)
 {
 	struct timespec ts;
@@ -512,6 +574,7 @@ int main(void)
 	CHILD(unprivileged);
 	CHILD(attributes);
 	CHILD(interval);
+	CHILD(deadlines);
 	CHILD(affinity);
 	CHILD(inherited_affinity);
 	CHILD(priorities);

@@ -119,6 +119,8 @@ static long check_limits(void)
 {
 	if (READ_ONCE(nr_threads) >= THREADS_MAX)
 		return -EAGAIN;
+	if (current->policy == SCHED_DEADLINE && !current->sched_reset_on_fork) /* sched(7) */
+		return -EAGAIN;
 	if (current->cred->uid && user_threads_exceed(current->cred->uid, rlimit(RLIMIT_NPROC)) &&
 	    !capable(CAP_SYS_RESOURCE) && !capable(CAP_SYS_ADMIN))
 		return -EAGAIN;

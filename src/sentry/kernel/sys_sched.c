@@ -52,6 +52,13 @@ SYSCALL0(sched_yield)
 
 /* ---- affinity ---- */
 
+static bool on_all_cpus(u64 mask)
+{
+	u64 all = num_cpus() == 64 ? ~0ull : (1ull << num_cpus()) - 1;
+
+	return (mask & all) == all;
+}
+
 SYSCALL3(sched_setaffinity, s32, nr, u32, len, u64, umask)
 {
 	struct task *t;
@@ -65,6 +72,8 @@ SYSCALL3(sched_setaffinity, s32, nr, u32, len, u64, umask)
 		return -ESRCH;
 	if (!may_set(t))
 		err = -EPERM;
+	else if (t->policy == SCHED_DEADLINE && !on_all_cpus(mask))
+		err = -EBUSY;
 	else if (!sched_set_affinity(t, mask))
 		err = -EINVAL;
 	task_put(t);
@@ -232,7 +241,7 @@ SYSCALL2(sched_rr_get_interval, s32, nr, u64, uts)
 	t = target(nr);
 	if (!t)
 		return -ESRCH;
-	ts.tv_nsec = t->policy == SCHED_RR ? 100000000 : t->policy == SCHED_FIFO ? 0 : 4000000;
+	ts.tv_nsec = t->policy == SCHED_RR ? 100000000 : t->policy == SCHED_FIFO || t->policy == SCHED_DEADLINE ? 0 : 4000000;
 	task_put(t);
 	return copy_to_user(uts, &ts, sizeof(ts));
 }
@@ -265,12 +274,68 @@ too_big:
 	return put_user((u32)sizeof(*a), uattr) ? -EFAULT : -E2BIG;
 }
 
+/* ---- SCHED_DEADLINE: admitted and shown as sched(7) has it; tasks are scheduled by turns all the same ---- */
+
+#define DL_LEAST_RUNTIME 1024u /* ns */
+#define DL_LEAST_PERIOD (100 * NSEC_PER_USEC)
+#define DL_MOST_PERIOD (1ull << 22) * NSEC_PER_USEC
+#define DL_SHIFT 20
+#define DL_SHARE ((95ull << DL_SHIFT) / 100) /* of each CPU: sched_rt_runtime_us of sched_rt_period_us */
+
+static bool deadline_valid(const struct sched_attr *a)
+{
+	u64 period = a->sched_period ? a->sched_period : a->sched_deadline;
+
+	return a->sched_deadline && a->sched_runtime >= DL_LEAST_RUNTIME && !(a->sched_deadline >> 63) && !(a->sched_period >> 63) &&
+	       period >= a->sched_deadline && a->sched_deadline >= a->sched_runtime && period >= DL_LEAST_PERIOD && period <= DL_MOST_PERIOD;
+}
+
+static u64 share(u64 runtime, u64 period) { return (runtime << DL_SHIFT) / period; }
+
+/* What the others were promised; tasklist_lock held. */
+static u64 promised_to_others(const struct task *t)
+{
+	struct task *o;
+	u64 sum = 0;
+
+	list_for_each(o, &all_tasks, all_node)
+		if (o != t && o->policy == SCHED_DEADLINE)
+			sum += share(o->dl.runtime, o->dl.period);
+	return sum;
+}
+
+static long set_deadline(struct task *t, const struct sched_attr *a)
+{
+	u64 period = a->sched_period ? a->sched_period : a->sched_deadline;
+	long err = 0;
+
+	if (a->sched_priority || !deadline_valid(a))
+		return -EINVAL;
+	if (!capable(CAP_SYS_NICE) || !on_all_cpus(t->cpu_mask))
+		return -EPERM;
+	spin_lock(&tasklist_lock);
+	if (promised_to_others(t) + share(a->sched_runtime, period) > DL_SHARE * num_cpus()) {
+		err = -EBUSY;
+	} else {
+		t->dl.runtime = a->sched_runtime;
+		t->dl.deadline = a->sched_deadline;
+		t->dl.period = period;
+		t->dl.flags = a->sched_flags & (SCHED_FLAG_RECLAIM | SCHED_FLAG_DL_OVERRUN);
+		apply_policy(t, SCHED_DEADLINE, 0, a->sched_flags & SCHED_FLAG_RESET_ON_FORK);
+	}
+	spin_unlock(&tasklist_lock);
+	return err;
+}
+
 static long set_attr(struct task *t, const struct sched_attr *a)
 {
 	s32 policy = a->sched_flags & SCHED_FLAG_KEEP_POLICY ? t->policy : (s32)a->sched_policy;
 	s32 prio = a->sched_flags & SCHED_FLAG_KEEP_PARAMS ? t->rt_prio : (s32)a->sched_priority;
-	long err = check_policy(t, policy, prio);
+	long err;
 
+	if (policy == SCHED_DEADLINE)
+		return a->sched_flags & SCHED_FLAG_KEEP_PARAMS && t->policy == SCHED_DEADLINE ? 0 : set_deadline(t, a);
+	err = check_policy(t, policy, prio);
 	if (err)
 		return err;
 	if (!realtime(policy) && !(a->sched_flags & SCHED_FLAG_KEEP_PARAMS)) {
@@ -321,6 +386,12 @@ SYSCALL4(sched_getattr, s32, nr, u64, uattr, u32, size, u32, flags)
 	a.sched_nice = realtime(t->policy) ? 0 : t->nice;
 	a.sched_priority = (u32)t->rt_prio;
 	a.sched_util_max = 1024;
+	if (t->policy == SCHED_DEADLINE) {
+		a.sched_flags |= t->dl.flags;
+		a.sched_runtime = t->dl.runtime;
+		a.sched_deadline = t->dl.deadline;
+		a.sched_period = t->dl.period;
+	}
 	task_put(t);
 	return copy_to_user(uattr, &a, a.size);
 }

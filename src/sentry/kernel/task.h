@@ -170,6 +170,9 @@ struct task {
 	struct rb_node rq_node; /* by vruntime */
 	u64 cpu_mask; /* bit a vCPU */
 	s32 nice, policy, rt_prio;
+	struct { /* SCHED_DEADLINE */
+		u64 runtime, deadline, period, flags;
+	} dl;
 	u64 vruntime;	 /* weighted TSC cycles */
 	u64 switched_in; /* TSC when it got the vCPU */
 	u64 exec_start;	 /* TSC up to which vruntime is counted */
