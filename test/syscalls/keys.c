@@ -226,6 +226,66 @@ static void many(void)
 	EQ(ctl(KEYCTL_READ, ring, 0, 0, 0), 0);
 }
 
+/* persistent-keyring(7) */
+static void persistent(void)
+{
+	char text[128];
+	long p, ring;
+
+	CHECK(ctl(KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) > 0);
+	ring = add("keyring", "dest", NULL, 0, SESSION);
+	p = ctl(KEYCTL_GET_PERSISTENT, -1, ring, 0, 0);
+	if (p < 0 && errno == EOPNOTSUPP) {
+		printf("skip: no persistent keyrings here\n");
+		return;
+	}
+	CHECK(p > 0);
+	EQ(ctl(KEYCTL_GET_PERSISTENT, 0, ring, 0, 0), p);
+	CHECK(ctl(KEYCTL_DESCRIBE, p, (long)text, sizeof(text), 0) > 0);
+	EQ(strcmp(text, "keyring;0;65534;1f030000;_persistent.0"), 0); /* no group */
+	EQ(ctl(KEYCTL_READ, ring, 0, 0, 0), 4);
+	FAILS(ctl(KEYCTL_GET_PERSISTENT, 0, add("user", "no ring", "x", 1, SESSION), 0, 0), ENOTDIR);
+	CHECK(ctl(KEYCTL_GET_PERSISTENT, 1234, ring, 0, 0) != p);
+	if (!setresuid(1000, 1000, 1000)) {
+		CHECK(ctl(KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) > 0);
+		FAILS(ctl(KEYCTL_GET_PERSISTENT, 0, SESSION, 0, 0), EPERM);
+		CHECK(ctl(KEYCTL_GET_PERSISTENT, -1, SESSION, 0, 0) > 0);
+	}
+}
+
+/* keyctl_restrict_keyring(3) */
+static void restricted(void)
+{
+	long ring, k;
+
+	CHECK(ctl(KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) > 0);
+	ring = add("keyring", "closed", NULL, 0, SESSION);
+	k = add("user", "inside", "x", 1, (int)ring);
+	CHECK(ring > 0 && k > 0);
+	FAILS(ctl(KEYCTL_RESTRICT_KEYRING, ring, 0, (long)"x", 0), EINVAL);
+	FAILS(ctl(KEYCTL_RESTRICT_KEYRING, ring, (long)"user", 0, 0), EINVAL);
+	FAILS(ctl(KEYCTL_RESTRICT_KEYRING, ring, (long)"user", (long)"x", 0), ENOENT);
+	FAILS(ctl(KEYCTL_RESTRICT_KEYRING, ring, (long)"no such type", (long)"x", 0), ENOKEY);
+	FAILS(ctl(KEYCTL_RESTRICT_KEYRING, ring, BAD, (long)"x", 0), EFAULT);
+	FAILS(ctl(KEYCTL_RESTRICT_KEYRING, k, 0, 0, 0), ENOTDIR);
+	EQ(ctl(KEYCTL_RESTRICT_KEYRING, ring, 0, 0, 0), 0);
+	FAILS(ctl(KEYCTL_RESTRICT_KEYRING, ring, 0, 0, 0), EEXIST);
+	FAILS(add("user", "another", "x", 1, (int)ring), EPERM);
+	FAILS(ctl(KEYCTL_LINK, add("user", "third", "x", 1, SESSION), ring, 0, 0), EPERM);
+	EQ(ctl(KEYCTL_UNLINK, k, ring, 0, 0), 0);
+	EQ(ctl(KEYCTL_READ, ring, 0, 0, 0), 0);
+}
+
+/* Nobody was asked to make a key. */
+static void authority(void)
+{
+	EQ(ctl(KEYCTL_ASSUME_AUTHORITY, 0, 0, 0, 0), 0);
+	FAILS(ctl(KEYCTL_ASSUME_AUTHORITY, -1, 0, 0, 0), EINVAL);
+	FAILS(ctl(KEYCTL_ASSUME_AUTHORITY, 12345678, 0, 0, 0), ENOKEY);
+	FAILS(ctl(KEYCTL_INSTANTIATE, 12345678, (long)"x", 1, 0), EPERM);
+	FAILS(ctl(KEYCTL_NEGATE, 12345678, 1, 0, 0), EPERM);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -246,5 +306,8 @@ int main(void)
 	CHILD(ends);
 	CHILD(sessions);
 	CHILD(many);
+	CHILD(persistent);
+	CHILD(restricted);
+	CHILD(authority);
 	DONE();
 }

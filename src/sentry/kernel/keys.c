@@ -13,6 +13,7 @@
 #define RING_PERM 0x3f010000u
 #define SESSION_PERM 0x3f030000u
 #define USER_RING_PERM 0x1f3f0000u
+#define PERSISTENT_PERM 0x1f030000u /* all but setting attributes for who possesses it; the user may view and read it */
 #define SEARCH_BUDGET 4096u /* keys looked at */
 #define MAX_LINKS 1024u
 
@@ -151,6 +152,8 @@ long keyring_link(struct key *ring, struct key *k, struct key **displaced)
 		return 0;
 	if (k->type == KEY_KEYRING && (reaches(k, ring, 0, &budget) || !budget))
 		return -EDEADLK;
+	if (ring->closed)
+		return -EPERM;
 	if (old) {
 		keyring_unlink(ring, old);
 		*displaced = old;
@@ -216,26 +219,48 @@ struct key *keyring_search(struct key *ring, bool possessed, enum key_type type,
 
 /* ---- a task's own ---- */
 
-static struct key *user_ring(bool session)
+/* The keyring of that name which a user has without making it. *fresh: it was not there. */
+static struct key *lasting_ring(u32 uid, const char *name, u32 perm, bool *fresh)
 {
-	u32 uid = current->cred->uid;
-	struct key *k, *other, *displaced;
-	char name[24];
+	struct key *k;
 
-	ksnprintf(name, sizeof(name), session ? "_uid_ses.%u" : "_uid.%u", uid);
+	*fresh = false;
 	spin_lock(&keys_lock);
 	list_for_each(k, &all_keys, node)
-		if (k->type == KEY_KEYRING && k->uid == uid && k->gid == NO_ID && !kstrcmp(k->desc, name) &&
+		if (k->type == KEY_KEYRING && k->uid == uid && k->gid == NO_ID && !kstrcmp(k->desc, name) && !key_usable(k) &&
 		    refcount_inc_not_zero(&k->ref)) {
 			spin_unlock(&keys_lock);
 			return k;
 		}
 	spin_unlock(&keys_lock);
-	k = key_new(KEY_KEYRING, name, NULL, 0, uid, NO_ID, USER_RING_PERM);
+	k = key_new(KEY_KEYRING, name, NULL, 0, uid, NO_ID, perm);
 	if (!k)
 		return ERR_PTR(-ENOMEM);
-	key_get(k); /* it stays, for whoever comes next with this user id */
-	if (session && !IS_ERR(other = user_ring(false))) {
+	*fresh = true;
+	return key_get(k); /* it stays, for whoever comes next with this user id */
+}
+
+struct key *keys_persistent(u32 uid)
+{
+	char name[32];
+	bool fresh;
+
+	ksnprintf(name, sizeof(name), "_persistent.%u", uid_out(uid));
+	return lasting_ring(uid, name, PERSISTENT_PERM, &fresh);
+}
+
+static struct key *user_ring(bool session)
+{
+	u32 uid = current->cred->uid;
+	struct key *k, *other, *displaced;
+	char name[24];
+	bool fresh;
+
+	ksnprintf(name, sizeof(name), session ? "_uid_ses.%u" : "_uid.%u", uid);
+	k = lasting_ring(uid, name, USER_RING_PERM, &fresh);
+	if (IS_ERR(k))
+		return k;
+	if (fresh && session && !IS_ERR(other = user_ring(false))) {
 		spin_lock(&keys_lock);
 		keyring_link(k, other, &displaced);
 		spin_unlock(&keys_lock);

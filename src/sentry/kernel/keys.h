@@ -18,6 +18,7 @@ struct key {
 	u32 len;    /* bytes; of a keyring: links */
 	u64 expires; /* real time in ns; 0: never */
 	bool revoked;
+	bool closed; /* keyctl_restrict_keyring(3): takes no more links */
 };
 /* Rights, for each of possessor, user, group, other: keyctl_setperm(3). */
 #define KEY_VIEW 0x01u
@@ -49,6 +50,8 @@ bool keyring_unlink(struct key *ring, struct key *k); /* the link's reference is
 struct key *keyring_search(struct key *ring, bool possessed, enum key_type type, const char *desc, long *err);
 /* The same in the task's thread, process and session keyring. */
 struct key *keys_search_own(enum key_type type, const char *desc, long *err);
+/* The keyring of a user that outlasts his sessions: persistent-keyring(7). With a reference, or ERR_PTR. */
+struct key *keys_persistent(u32 uid);
 /* A new session keyring for the task; its serial, or -errno. NULL: without a name. */
 long keys_join_session(const char *name);
 

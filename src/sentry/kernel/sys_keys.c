@@ -12,6 +12,7 @@
 #define TYPE_MAX 32u
 #define DESC_MAX 4096u
 #define PAYLOAD_MAX 32767u /* of "user" and "logon" */
+#define PERSISTENT_SECONDS (3 * 24 * 3600u) /* /proc/sys/kernel/keys/persistent_keyring_expiry */
 #define ADD_MAX (1024u * 1024u - 1)
 
 static const char *const type_names[KEY_TYPES] = { "keyring", "user", "logon" };
@@ -396,7 +397,8 @@ static long set_timeout(struct key *k, u32 seconds)
 
 static long capabilities(u64 ubuf, u64 size)
 {
-	static const u8 caps[2] = { KEYCTL_CAPS0_CAPABILITIES | KEYCTL_CAPS0_INVALIDATE | KEYCTL_CAPS0_MOVE, 0 };
+	static const u8 caps[2] = { KEYCTL_CAPS0_CAPABILITIES | KEYCTL_CAPS0_INVALIDATE | KEYCTL_CAPS0_MOVE | KEYCTL_CAPS0_PERSISTENT_KEYRINGS |
+				 KEYCTL_CAPS0_RESTRICT_KEYRING, 0 };
 	u64 n = MIN(size, sizeof(caps));
 
 	if (n && copy_to_user(ubuf, caps, n))
@@ -542,6 +544,70 @@ static long move_key(s32 id, s32 from_id, s32 to_id, u32 flags)
 	return err;
 }
 
+/* persistent-keyring(7): linked to a keyring of the caller's, it lives on for another while. */
+static long get_persistent(u32 uuid, s32 dest_id)
+{
+	u32 uid = uuid == ~0u ? current->cred->uid : uid_in(uuid);
+	struct key *dest, *k;
+	long err;
+
+	if (uid == NO_ID)
+		return -EINVAL;
+	if (uid != current->cred->uid && uid != current->cred->euid && !self_capable(CAP_SETUID))
+		return -EPERM;
+	dest = key_lookup(dest_id, true, KEY_WRITE);
+	if (IS_ERR(dest))
+		return PTR_ERR(dest);
+	k = dest->type == KEY_KEYRING ? keys_persistent(uid) : ERR_PTR(-ENOTDIR);
+	err = IS_ERR(k) ? PTR_ERR(k) : link_to(dest, k);
+	if (!err) {
+		set_timeout(k, PERSISTENT_SECONDS);
+		err = k->serial;
+	}
+	if (!IS_ERR(k))
+		key_put(k);
+	key_put(dest);
+	return err;
+}
+
+/* keyctl_restrict_keyring(3): nothing more may be linked to it; types that restrict by themselves there are none. */
+static long restrict_keyring(s32 id, u64 utype, u64 urestriction)
+{
+	struct key *k = key_lookup(id, false, KEY_SETATTR);
+	enum key_type type;
+	char *restriction;
+	long err = 0;
+
+	if (IS_ERR(k))
+		return PTR_ERR(k);
+	if (utype) {
+		err = get_type(utype, &type);
+		restriction = err ? NULL : urestriction ? get_desc(urestriction) : ERR_PTR(-EINVAL);
+		if (!err)
+			err = IS_ERR(restriction) ? PTR_ERR(restriction) : k->type != KEY_KEYRING ? -ENOTDIR : type == KEY_TYPES ? -ENOKEY : -ENOENT;
+		if (!IS_ERR(restriction))
+			kfree(restriction);
+	} else if (urestriction) {
+		err = -EINVAL;
+	}
+	spin_lock(&keys_lock);
+	if (!err && k->type != KEY_KEYRING)
+		err = -ENOTDIR;
+	else if (!err && k->closed)
+		err = -EEXIST;
+	else if (!err)
+		k->closed = true;
+	spin_unlock(&keys_lock);
+	key_put(k);
+	return err;
+}
+
+/* Who makes keys for others has assumed the authority to; nobody is asked to here, so nobody has it. */
+static long assume_authority(s32 id)
+{
+	return id < 0 ? -EINVAL : id ? -ENOKEY : 0;
+}
+
 SYSCALL5(keyctl, s32, op, u64, a, u64, b, u64, c, u64, d)
 {
 	struct key *k;
@@ -558,6 +624,17 @@ SYSCALL5(keyctl, s32, op, u64, a, u64, b, u64, c, u64, d)
 	case KEYCTL_SET_REQKEY_KEYRING: /* request_key() makes no keys here: there is only the default */
 		return (s32)a < KEY_REQKEY_DEFL_NO_CHANGE || (s32)a > KEY_REQKEY_DEFL_GROUP_KEYRING ||
 			       (s32)a == KEY_REQKEY_DEFL_GROUP_KEYRING ? -EINVAL : KEY_REQKEY_DEFL_DEFAULT;
+	case KEYCTL_GET_PERSISTENT:
+		return get_persistent((u32)a, (s32)b);
+	case KEYCTL_RESTRICT_KEYRING:
+		return restrict_keyring((s32)a, b, c);
+	case KEYCTL_ASSUME_AUTHORITY:
+		return assume_authority((s32)a);
+	case KEYCTL_INSTANTIATE:
+	case KEYCTL_INSTANTIATE_IOV:
+	case KEYCTL_NEGATE:
+	case KEYCTL_REJECT:
+		return -EPERM;
 	case KEYCTL_CAPABILITIES:
 		return capabilities(a, b);
 	case KEYCTL_GET_KEYRING_ID:
