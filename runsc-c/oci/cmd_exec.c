@@ -433,13 +433,11 @@ static pid_t spawn(const struct container *c, const struct spec_process *p, cons
 	return pid;
 }
 
-static int start(struct container *c, const struct spec_process *p, const struct exec_options *o, pid_t *pid, bool paused)
+static int start(struct container *c, const struct spec_process *p, const struct exec_options *o, pid_t *pid)
 {
 	int go = -1, ready = -1, err;
 	char text[16];
 
-	if (paused) /* it is for others to let it go on */
-		container_close(c);
 	*pid = spawn(c, p, o, &go, &ready);
 	if (*pid < 0)
 		return oci_fail("exec: %s", strerror(errno));
@@ -447,6 +445,7 @@ static int start(struct container *c, const struct spec_process *p, const struct
 	if (!err && write(go, "g", 1) != 1)
 		err = oci_fail("exec: the process that stands for the program ended early");
 	close(go);
+	container_close(c); /* a sandbox that is paused or hangs keeps us, and nobody else */
 	if (!err)
 		err = init_wait_ready(ready);
 	close(ready);
@@ -475,7 +474,6 @@ static int exec_in(struct container *c, int argc, char **argv, bool *detach, pid
 {
 	struct exec_options o = { 0 };
 	struct spec_process p;
-	enum container_status s;
 	int err = parse(argc, argv, &o);
 
 	*detach = o.detach;
@@ -483,8 +481,7 @@ static int exec_in(struct container *c, int argc, char **argv, bool *detach, pid
 		err = container_open(c, argv[optind]);
 	if (err)
 		return err;
-	s = container_status(c);
-	err = check_status(s, &o);
+	err = check_status(container_status(c), &o);
 	if (!err)
 		err = read_process(&p, &o, c, argv + optind + 1);
 	if (!err)
@@ -495,9 +492,7 @@ static int exec_in(struct container *c, int argc, char **argv, bool *detach, pid
 		return err;
 	spec_add_home(&p, c->rootfs);
 	block_all_signals();
-	err = start(c, &p, &o, pid, s == STATUS_PAUSED);
-	container_close(c);
-	return err;
+	return start(c, &p, &o, pid);
 }
 
 int cmd_exec(int argc, char **argv)

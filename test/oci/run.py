@@ -519,7 +519,10 @@ class Oci(unittest.TestCase):
         with subprocess.Popen([RUNTIME, "--root", self.root, "kill", "--all", "c", "USR1"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as p:
             self.refused(self.call("debug", "--strace=on", "c"), "the sandbox does not answer")
             self.assertIn("does not answer", p.communicate(timeout=60)[1])
-        self.ok("delete", "--force", "c")
+        with subprocess.Popen([RUNTIME, "--root", self.root, "exec", "c", "true"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as p:
+            time.sleep(0.2)
+            self.ok("delete", "--force", "c")
+            self.assertNotEqual(p.wait(60), 0)
 
     def test_delete_force(self):
         self.create("sleep", "100")
