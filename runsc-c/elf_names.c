@@ -41,12 +41,16 @@ bool elf_name(u64 address, char *out, size_t size)
 	const char *map = map_self();
 	const Elf64_Shdr *table = symbol_table(map);
 	const Elf64_Sym *sym = table ? (const Elf64_Sym *)(map + table->sh_offset) : NULL;
-	const char *strings = table ? map + ((const Elf64_Shdr *)(map + ((const Elf64_Ehdr *)map)->e_shoff))[table->sh_link].sh_offset : NULL;
+	const char *strings =
+		table ? map + ((const Elf64_Shdr *)(map + ((const Elf64_Ehdr *)map)->e_shoff))[table->sh_link].sh_offset
+		      : NULL;
 
 	for (u64 i = 0; sym && i < table->sh_size / sizeof(*sym); i++) {
-		if (ELF64_ST_TYPE(sym[i].st_info) != STT_FUNC || address < sym[i].st_value || address >= sym[i].st_value + sym[i].st_size)
+		if (ELF64_ST_TYPE(sym[i].st_info) != STT_FUNC || address < sym[i].st_value ||
+		    address >= sym[i].st_value + sym[i].st_size)
 			continue;
-		snprintf(out, size, "%s+0x%llx", strings + sym[i].st_name, (unsigned long long)(address - sym[i].st_value));
+		snprintf(out, size, "%s+0x%llx", strings + sym[i].st_name,
+			 (unsigned long long)(address - sym[i].st_value));
 		return true;
 	}
 	return false;

@@ -14,9 +14,11 @@
 int ask_connect(const struct container *c)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int dir = open(c->dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int dir = open(c->dir, O_PATH | O_DIRECTORY | O_CLOEXEC),
+	    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/control.sock", dir); /* the folder's own path may be too long */
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/control.sock",
+		 dir); /* the folder's own path may be too long */
 	if (dir < 0 || fd < 0 || connect(fd, (void *)&a, sizeof(a)) < 0) {
 		close(fd);
 		fd = -1;

@@ -164,6 +164,7 @@ static void inherit_cpuset(const char *dir)
 
 static int make_directories(const struct hierarchy *h, const char *dir)
 {
+	static const char *const children_use[] = { "+cpu", "+memory", "+pids", "+io", "+cpuset", "+hugetlb", "+rdma" };
 	char path[4096];
 
 	snprintf(path, sizeof(path), "%s", dir);
@@ -180,8 +181,8 @@ static int make_directories(const struct hierarchy *h, const char *dir)
 		if (last)
 			return 0;
 		if (h->v2) /* what its children may use; those that are not there are refused one by one */
-			for (const char *const *c = (const char *const[]){ "+cpu", "+memory", "+pids", "+io", "+cpuset", "+hugetlb", "+rdma", NULL }; *c; c++)
-				cgroup_write(path, "cgroup.subtree_control", *c);
+			for (u32 i = 0; i < ARRAY_SIZE(children_use); i++)
+				cgroup_write(path, "cgroup.subtree_control", children_use[i]);
 		*p = '/';
 	}
 }

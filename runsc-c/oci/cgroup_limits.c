@@ -7,7 +7,8 @@
 #include "oci/oci.h"
 
 /* In the file of version 1, or that of version 2 where there is none. `what`: for messages, below linux.resources. */
-static int set(const struct container *c, const char *what, const char *v1, const char *v2, const char *text1, const char *text2)
+static int set(const struct container *c, const char *what, const char *v1, const char *v2, const char *text1,
+	       const char *text2)
 {
 	const char *dir = cgroup_dir_with(c, v1);
 	int err;
@@ -55,9 +56,11 @@ static int set_memory(const struct container *c, struct json_object *memory, str
 		err = set_limit(c, "memory.swap", "-", "memory.swap.max", swap < 0 ? -1 : swap - limit);
 	if (!err && json_s64(r, memory, "linux.resources.memory", "reservation", &v) && v)
 		err = set_limit(c, "memory.reservation", "memory.soft_limit_in_bytes", "memory.low", v);
-	if (!err && json_u64(r, memory, "linux.resources.memory", "swappiness", 100, &swappiness) && cgroup_dir_with(c, "memory.swappiness"))
+	if (!err && json_u64(r, memory, "linux.resources.memory", "swappiness", 100, &swappiness) &&
+	    cgroup_dir_with(c, "memory.swappiness"))
 		err = set_limit(c, "memory.swappiness", "memory.swappiness", NULL, (s64)swappiness);
-	if (!err && json_flag(r, memory, "linux.resources.memory", "disableOOMKiller") && cgroup_dir_with(c, "memory.oom_control"))
+	if (!err && json_flag(r, memory, "linux.resources.memory", "disableOOMKiller") &&
+	    cgroup_dir_with(c, "memory.oom_control"))
 		err = set_limit(c, "memory.disableOOMKiller", "memory.oom_control", NULL, 1);
 	return err;
 }
@@ -126,7 +129,8 @@ static int set_pids(const struct container *c, struct json_object *pids, struct 
 /* ---- block I/O ---- */
 
 /* A list of { major, minor, rate }: one line a device. In version 2, all rates of a device have one file. */
-static int set_throttle(const struct container *c, struct json_object *block, const char *name, const char *v1, const char *v2, struct json_reader *r)
+static int set_throttle(const struct container *c, struct json_object *block, const char *name, const char *v1,
+			const char *v2, struct json_reader *r)
 {
 	struct json_object *list = json_member(r, block, "linux.resources.blockIO", name, json_type_array);
 	char where[96], text1[96], text2[96];
@@ -138,12 +142,15 @@ static int set_throttle(const struct container *c, struct json_object *block, co
 		int err;
 
 		snprintf(where, sizeof(where), "linux.resources.blockIO.%s[%zu]", name, i);
-		if (!json_s64(r, o, where, "major", &dev[0]) || !json_s64(r, o, where, "minor", &dev[1]) || !json_u64(r, o, where, "rate", INT64_MAX, &rate)) {
+		if (!json_s64(r, o, where, "major", &dev[0]) || !json_s64(r, o, where, "minor", &dev[1]) ||
+		    !json_u64(r, o, where, "rate", INT64_MAX, &rate)) {
 			json_fail(r, "%s: major, minor and rate are needed", where);
 			return 0;
 		}
-		snprintf(text1, sizeof(text1), "%lld:%lld %llu", (long long)dev[0], (long long)dev[1], (unsigned long long)rate);
-		snprintf(text2, sizeof(text2), "%lld:%lld %s=%llu", (long long)dev[0], (long long)dev[1], v2, (unsigned long long)rate);
+		snprintf(text1, sizeof(text1), "%lld:%lld %llu", (long long)dev[0], (long long)dev[1],
+			 (unsigned long long)rate);
+		snprintf(text2, sizeof(text2), "%lld:%lld %s=%llu", (long long)dev[0], (long long)dev[1], v2,
+			 (unsigned long long)rate);
 		err = set(c, where + strlen("linux.resources."), v1, "io.max", text1, text2);
 		if (err)
 			return err;
@@ -163,8 +170,9 @@ static int set_block(const struct container *c, struct json_object *block, struc
 	int err = 0;
 
 	if (json_u64(r, block, "linux.resources.blockIO", "weight", 1000, &weight) && weight)
-		err = set_limit(c, "blockIO.weight", cgroup_dir_with(c, "blkio.bfq.weight") ? "blkio.bfq.weight" : "blkio.weight", "io.bfq.weight",
-				(s64)weight);
+		err = set_limit(c, "blockIO.weight",
+				cgroup_dir_with(c, "blkio.bfq.weight") ? "blkio.bfq.weight" : "blkio.weight",
+				"io.bfq.weight", (s64)weight);
 	for (u32 i = 0; i < ARRAY_SIZE(throttles) && !err; i++)
 		err = set_throttle(c, block, throttles[i][0], throttles[i][1], throttles[i][2], r);
 	return err;
@@ -183,7 +191,8 @@ static int set_huge_pages(const struct container *c, struct json_object *list, s
 
 		snprintf(where, sizeof(where), "linux.resources.hugepageLimits[%zu]", i);
 		size = json_text(r, o, where, "pageSize");
-		if (!size || strchr(size, '/') || strlen(size) > 16 || !json_u64(r, o, where, "limit", INT64_MAX, &limit)) {
+		if (!size || strchr(size, '/') || strlen(size) > 16 ||
+		    !json_u64(r, o, where, "limit", INT64_MAX, &limit)) {
 			json_fail(r, "%s: pageSize and limit are needed", where);
 			return 0;
 		}
@@ -206,7 +215,7 @@ static int set_network(const struct container *c, struct json_object *network, s
 	int err = 0;
 
 	if (json_u64(r, network, "linux.resources.network", "classID", UINT32_MAX, &class) && class)
-		err = set_limit(c, "network.classID", "net_cls.classid", NULL, (s64)class);
+		err = set_limit(c, "network.classID", "net_cls.classid", NULL, (s64) class);
 	for (size_t i = 0; !err && list && i < json_object_array_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 		const char *name = json_text(r, o, "linux.resources.network.priorities", "name");
@@ -227,8 +236,7 @@ static int set_unified(const struct container *c, struct json_object *unified, s
 {
 	if (!unified)
 		return 0;
-	json_object_object_foreach(unified, name, value)
-	{
+	json_object_object_foreach(unified, name, value) {
 		int err;
 
 		if (!json_object_is_type(value, json_type_string)) {
@@ -236,12 +244,14 @@ static int set_unified(const struct container *c, struct json_object *unified, s
 			return 0;
 		}
 		if (!cgroup_is_v2(c))
-			return oci_fail("linux.resources.unified: invalid configuration: cannot use unified on cgroup v1");
+			return oci_fail(
+				"linux.resources.unified: invalid configuration: cannot use unified on cgroup v1");
 		if (strchr(name, '/') || !strcmp(name, ".."))
 			return oci_fail("linux.resources.unified: \"%s\" must be a file name (no slashes)", name);
 		err = cgroup_write(c->cgroups[0], name, json_object_get_string(value));
 		if (err)
-			return oci_fail("linux.resources.unified.%s: %s: %s", name, json_object_get_string(value), strerror(-err));
+			return oci_fail("linux.resources.unified.%s: %s: %s", name, json_object_get_string(value),
+					strerror(-err));
 	}
 	return 0;
 }
@@ -252,9 +262,13 @@ int cgroup_update(const struct container *c, struct json_object *resources)
 		const char *name;
 		enum json_type type;
 		int (*set)(const struct container *c, struct json_object *part, struct json_reader *r);
-	} parts[] = { { "memory", json_type_object, set_memory }, { "cpu", json_type_object, set_cpu }, { "pids", json_type_object, set_pids },
-		      { "blockIO", json_type_object, set_block }, { "hugepageLimits", json_type_array, set_huge_pages },
-		      { "network", json_type_object, set_network }, { "unified", json_type_object, set_unified } };
+	} parts[] = { { "memory", json_type_object, set_memory },
+		      { "cpu", json_type_object, set_cpu },
+		      { "pids", json_type_object, set_pids },
+		      { "blockIO", json_type_object, set_block },
+		      { "hugepageLimits", json_type_array, set_huge_pages },
+		      { "network", json_type_object, set_network },
+		      { "unified", json_type_object, set_unified } };
 	struct json_reader r = { .document = "linux.resources" };
 	int err = 0;
 

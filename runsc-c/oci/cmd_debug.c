@@ -26,7 +26,8 @@ static int help(void)
 	return finish_stdout();
 }
 
-/* A line of the stack of a task has an address: its name, if this executable still has names and the sentry runs from it. */
+/* A line of the stack of a task has an address: its name, if this executable still has names and the sentry runs from
+ * it. */
 static void print_line(char *line)
 {
 	char *end, name[128];
@@ -76,13 +77,17 @@ static int ask(const struct container *c, enum hc_ask question, u32 value, bool 
 		copy_text(ends[0]);
 	}
 	err = ask_answer(fd);
-	return err ? oci_fail("debug: %s", err == -EPIPE ? "the container ended meanwhile" :
-						     err == -ETIMEDOUT ? "the sandbox does not answer: it hangs" : strerror(-err)) : 0;
+	return err ? oci_fail("debug: %s", err == -EPIPE       ? "the container ended meanwhile"
+					   : err == -ETIMEDOUT ? "the sandbox does not answer: it hangs"
+							       : strerror(-err))
+		   : 0;
 }
 
 static int parse_level(const char *text)
 {
-	static const char *const names[] = { [LOG_ERR] = "error", [LOG_WARN] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug" };
+	static const char *const names[] = {
+		[LOG_ERR] = "error", [LOG_WARN] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"
+	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(text, names[i]))
@@ -93,8 +98,11 @@ static int parse_level(const char *text)
 
 int cmd_debug(int argc, char **argv)
 {
-	static const struct option options[] = { { "stacks", no_argument, NULL, OPT_STACKS }, { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
-						 { "strace", required_argument, NULL, OPT_STRACE }, { "help", no_argument, NULL, OPT_HELP }, { 0 } };
+	static const struct option options[] = { { "stacks", no_argument, NULL, OPT_STACKS },
+						 { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
+						 { "strace", required_argument, NULL, OPT_STRACE },
+						 { "help", no_argument, NULL, OPT_HELP },
+						 { 0 } };
 	static struct container c;
 	int level = -1, strace = -1, o, err;
 	enum container_status s;
@@ -117,7 +125,8 @@ int cmd_debug(int argc, char **argv)
 		default: return 1;
 		}
 	if (argc - optind != 1 || (!stacks && level < 0 && strace < 0))
-		return oci_fail("debug: exactly one container id, and one of --stacks, --log-level, --strace are needed");
+		return oci_fail(
+			"debug: exactly one container id, and one of --stacks, --log-level, --strace are needed");
 	err = container_look(&c, argv[optind]);
 	if (err)
 		return err;

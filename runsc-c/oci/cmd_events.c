@@ -1,4 +1,5 @@
-/* events: what a container uses, as its cgroups count it, in the form that runc prints; and that a program of it was killed for memory. */
+/* events: what a container uses, as its cgroups count it, in the form that runc prints; and that a program of it was
+ * killed for memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 
 enum { OPT_STATS = 256, OPT_INTERVAL, OPT_HELP };
 
-/* Where a number is: "a.b.c" in the document; the whole of a file, or behind a key in it, of version 1, else of version 2. */
+/* Where a number is: "a.b.c" in the document; the whole of a file, or behind a key in it, of version 1, else of
+ * version 2. */
 static const struct number {
 	const char *path, *v1, *v1_key, *v2, *v2_key;
 	u32 v2_factor; /* microseconds into nanoseconds */
@@ -136,7 +138,8 @@ static void add_io(struct json_object *list, unsigned major, unsigned minor, con
 }
 
 /* Version 1 has a line for each device and kind, version 2 one for each device: "8:0 rbytes=1 wbytes=2 ...". */
-static struct json_object *block_io(const struct container *c, const char *v1, const char *read_key, const char *write_key)
+static struct json_object *block_io(const struct container *c, const char *v1, const char *read_key,
+				    const char *write_key)
 {
 	FILE *f = open_file(c, v1);
 	struct json_object *list = json_object_new_array();
@@ -173,8 +176,10 @@ static struct json_object *stats(const struct container *c)
 			add_number(data, numbers[i].path, value);
 	add_each_cpu(data, c);
 	add_raw_memory(data, c);
-	json_object_object_add(block, "ioServiceBytesRecursive", block_io(c, "blkio.throttle.io_service_bytes_recursive", "rbytes=", "wbytes="));
-	json_object_object_add(block, "ioServicedRecursive", block_io(c, "blkio.throttle.io_serviced_recursive", "rios=", "wios="));
+	json_object_object_add(block, "ioServiceBytesRecursive",
+			       block_io(c, "blkio.throttle.io_service_bytes_recursive", "rbytes=", "wbytes="));
+	json_object_object_add(block, "ioServicedRecursive",
+			       block_io(c, "blkio.throttle.io_serviced_recursive", "rios=", "wios="));
 	json_object_object_add(data, "blkio", block);
 	return data;
 }
@@ -197,7 +202,9 @@ static u64 killed_for_memory(const struct container *c)
 {
 	u64 n = 0;
 
-	return keyed_number(c, "memory.oom_control", "oom_kill", &n) || keyed_number(c, "memory.events", "oom_kill", &n) ? n : 0;
+	return keyed_number(c, "memory.oom_control", "oom_kill", &n) || keyed_number(c, "memory.events", "oom_kill", &n)
+		       ? n
+		       : 0;
 }
 
 static int watch(const struct container *c, u32 seconds)
@@ -220,8 +227,10 @@ static int watch(const struct container *c, u32 seconds)
 
 int cmd_events(int argc, char **argv)
 {
-	static const struct option options[] = { { "stats", no_argument, NULL, OPT_STATS }, { "interval", required_argument, NULL, OPT_INTERVAL },
-						 { "help", no_argument, NULL, OPT_HELP }, { 0 } };
+	static const struct option options[] = { { "stats", no_argument, NULL, OPT_STATS },
+						 { "interval", required_argument, NULL, OPT_INTERVAL },
+						 { "help", no_argument, NULL, OPT_HELP },
+						 { 0 } };
 	static struct container c;
 	bool once = false;
 	u32 seconds = 5;
@@ -232,13 +241,15 @@ int cmd_events(int argc, char **argv)
 		switch (o) {
 		case OPT_STATS: once = true; break;
 		case OPT_INTERVAL:
-			snprintf(text, sizeof(text), "%.*s", (int)strcspn(optarg, "s"), optarg); /* "5s" as runc has it */
+			snprintf(text, sizeof(text), "%.*s", (int)strcspn(optarg, "s"),
+				 optarg); /* "5s" as runc has it */
 			if (parse_number("--interval", text, 1, 86400, &seconds))
 				return 1;
 			break;
 		case OPT_HELP:
 			return printf("Usage: runsc-c events [--stats] [--interval=DURATION] ID\n"
-				      "Print what a container uses, until it ends, and when one of its programs was killed for memory.\n\n"
+				      "Print what a container uses, until it ends, and when one of its programs was "
+				      "killed for memory.\n\n"
 				      "  --stats               once\n"
 				      "  --interval=DURATION   how often, in seconds (default: 5s)\n") < 0;
 		default: return 1;

@@ -104,9 +104,14 @@ static int parse(int argc, char **argv, struct exec_options *o)
 			break;
 		case OPT_CGROUP:
 			if (strcmp(optarg, "/"))
-				return oci_fail("--cgroup: %s: all programs of a container are in the cgroup of its sandbox", optarg);
+				return oci_fail(
+					"--cgroup: %s: all programs of a container are in the cgroup of its sandbox",
+					optarg);
 			break;
-		case OPT_LABEL: oci_warn("exec: %s: left out: the program runs inside the sandbox, where no such profile holds", optarg); break;
+		case OPT_LABEL:
+			oci_warn("exec: %s: left out: the program runs inside the sandbox, where no such profile holds",
+				 optarg);
+			break;
 		case OPT_IGNORED: break;
 		case OPT_HELP: return help() - 1;
 		default: return 1;
@@ -375,7 +380,8 @@ static void set_oom_score(s32 score)
 	fclose(f);
 }
 
-static __noreturn void proxy_main(const struct container *c, const struct spec_process *p, const struct exec_options *o, int go, int ready)
+static __noreturn void proxy_main(const struct container *c, const struct spec_process *p, const struct exec_options *o,
+				  int go, int ready)
 {
 	char byte;
 	size_t n;
@@ -464,7 +470,10 @@ static int check_status(enum container_status s, const struct exec_options *o)
 {
 	switch (s) {
 	case STATUS_RUNNING: return 0;
-	case STATUS_PAUSED: return o->ignore_paused ? 0 : oci_fail("cannot exec in a paused container (use --ignore-paused to override)");
+	case STATUS_PAUSED:
+		return o->ignore_paused
+			       ? 0
+			       : oci_fail("cannot exec in a paused container (use --ignore-paused to override)");
 	case STATUS_STOPPED: return oci_fail("cannot exec in a stopped container: it is not running");
 	default: return oci_fail("cannot exec in a container that has not been started: its sandbox is made by start");
 	}

@@ -58,11 +58,16 @@ static struct json_object *seccomp(void)
 	struct json_object *o = json_object_new_object();
 
 	json_object_object_add(o, "enabled", json_object_new_boolean(true));
-	json_object_object_add(o, "actions", texts((const char *const[]){ "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
-									   "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP", NULL }));
-	json_object_object_add(o, "operators", texts((const char *const[]){ "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
-									     "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE", NULL }));
-	json_object_object_add(o, "archs", texts((const char *const[]){ "SCMP_ARCH_X86", "SCMP_ARCH_X86_64", "SCMP_ARCH_X32", NULL }));
+	json_object_object_add(o, "actions",
+			       texts((const char *const[]){ "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",
+							    "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
+							    "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP", NULL }));
+	json_object_object_add(
+		o, "operators",
+		texts((const char *const[]){ "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
+					     "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE", NULL }));
+	json_object_object_add(
+		o, "archs", texts((const char *const[]){ "SCMP_ARCH_X86", "SCMP_ARCH_X86_64", "SCMP_ARCH_X32", NULL }));
 	return o;
 }
 
@@ -71,10 +76,12 @@ static struct json_object *linux_part(void)
 	struct json_object *o = json_object_new_object();
 	const bool none[] = { false };
 
-	json_object_object_add(o, "namespaces", texts((const char *const[]){ "cgroup", "ipc", "mount", "network", "pid", "uts", NULL }));
+	json_object_object_add(o, "namespaces",
+			       texts((const char *const[]){ "cgroup", "ipc", "mount", "network", "pid", "uts", NULL }));
 	json_object_object_add(o, "capabilities", capabilities());
-	json_object_object_add(o, "cgroup", flags((const char *const[]){ "v1", "v2", "systemd", "systemdUser", "rdma", NULL },
-						   (const bool[]){ true, true, false, false, false }));
+	json_object_object_add(o, "cgroup",
+			       flags((const char *const[]){ "v1", "v2", "systemd", "systemdUser", "rdma", NULL },
+				     (const bool[]){ true, true, false, false, false }));
 	json_object_object_add(o, "seccomp", seccomp());
 	json_object_object_add(o, "apparmor", flags((const char *const[]){ "enabled", NULL }, none));
 	json_object_object_add(o, "selinux", flags((const char *const[]){ "enabled", NULL }, none));
@@ -89,17 +96,21 @@ int cmd_features(int argc, char **argv)
 	if (argc > 1 && strcmp(argv[1], "--help"))
 		return oci_fail("features: no arguments are taken");
 	if (argc > 1)
-		return printf("Usage: runsc-c features\nWhat this runtime can do, as runtime-spec features.md has it.\n") < 0;
+		return printf("Usage: runsc-c features\nWhat this runtime can do, as runtime-spec features.md has "
+			      "it.\n") < 0;
 	o = json_object_new_object();
 	annotations = json_object_new_object();
 	json_object_object_add(o, "ociVersionMin", json_object_new_string("1.0.0"));
 	json_object_object_add(o, "ociVersionMax", json_object_new_string(SPEC_VERSION));
-	json_object_object_add(o, "hooks", texts((const char *const[]){ "prestart", "createRuntime", "createContainer", "poststart", "poststop", NULL }));
+	json_object_object_add(o, "hooks",
+			       texts((const char *const[]){ "prestart", "createRuntime", "createContainer", "poststart",
+							    "poststop", NULL }));
 	json_object_object_add(o, "mountOptions", mount_options());
 	json_object_object_add(o, "linux", linux_part());
 	json_object_object_add(annotations, "dev.runsc-c.version", json_object_new_string(RUNSC_C_VERSION));
 	json_object_object_add(o, "annotations", annotations);
-	printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+	printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+								 JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
 	return finish_stdout();
 }

@@ -17,7 +17,8 @@ enum { OPT_FORMAT = 'f', OPT_HELP = 256 };
 static int help(void)
 {
 	printf("Usage: runsc-c ps [--format=table|json] ID [OPTION OF ps]...\n"
-	       "The host's processes that stand for the programs of a container: the first one's, and that of each exec. A table is what the host's\n"
+	       "The host's processes that stand for the programs of a container: the first one's, and that of each "
+	       "exec. A table is what the host's\n"
 	       "ps(1) prints of them, with -ef when no options are given.\n");
 	return finish_stdout();
 }
@@ -166,7 +167,9 @@ static int print_table(char **args, const pid_t *pids, s32 n)
 
 int cmd_ps(int argc, char **argv)
 {
-	static const struct option options[] = { { "format", required_argument, NULL, OPT_FORMAT }, { "help", no_argument, NULL, OPT_HELP }, { 0 } };
+	static const struct option options[] = { { "format", required_argument, NULL, OPT_FORMAT },
+						 { "help", no_argument, NULL, OPT_HELP },
+						 { 0 } };
 	static struct container c;
 	static pid_t pids[PIDS_MAX];
 	bool json = false;

@@ -32,10 +32,13 @@ static const struct limit {
 
 static int help(void)
 {
-	printf("Usage: runsc-c update --resources=FILE ID\n       runsc-c update OPTION... ID\nChange the limits of a container.\n\n"
-	       "  -r, --resources=FILE      the linux.resources of a config.json, what does not change left out; -: standard input\n");
+	printf("Usage: runsc-c update --resources=FILE ID\n       runsc-c update OPTION... ID\nChange the limits of a "
+	       "container.\n\n"
+	       "  -r, --resources=FILE      the linux.resources of a config.json, what does not change left out; -: "
+	       "standard input\n");
 	for (u32 i = 0; i < ARRAY_SIZE(limits); i++)
-		printf("  --%s=%-*s %s\n", limits[i].option, (int)(22 - strlen(limits[i].option)), limits[i].is_text ? "LIST" : "N", limits[i].help);
+		printf("  --%s=%-*s %s\n", limits[i].option, (int)(22 - strlen(limits[i].option)),
+		       limits[i].is_text ? "LIST" : "N", limits[i].help);
 	return finish_stdout();
 }
 
@@ -60,7 +63,9 @@ static int add_limit(struct json_object *resources, const struct limit *l, const
 
 int cmd_update(int argc, char **argv)
 {
-	static struct option options[ARRAY_SIZE(limits) + 3] = { { "resources", required_argument, NULL, OPT_RESOURCES }, { "help", no_argument, NULL, OPT_HELP } };
+	static struct option options[ARRAY_SIZE(limits) + 3] = {
+		{ "resources", required_argument, NULL, OPT_RESOURCES }, { "help", no_argument, NULL, OPT_HELP }
+	};
 	static struct container c;
 	static struct json_reader r;
 	struct json_object *resources = json_object_new_object();

@@ -29,11 +29,13 @@ static const struct flag {
 } flags[] = {
 #define TO(member) offsetof(struct oci_options, member)
 	{ "config", FLAG_TEXT, "FILE", CONFIG_FILE, 0, NULL, TO(config), "the configuration file" },
-	{ "root", FLAG_TEXT, "DIR", NULL, IN_FILE, NULL, TO(root), "where the state of containers is kept; /run/runsc-c" },
+	{ "root", FLAG_TEXT, "DIR", NULL, IN_FILE, NULL, TO(root),
+	  "where the state of containers is kept; /run/runsc-c" },
 	{ "log", FLAG_TEXT, "FILE", NULL, IN_FILE, NULL, TO(log), "errors and warnings are appended there" },
 	{ "log-format", FLAG_CHOICE, "text|json", "text", IN_FILE, NULL, TO(log_format), "how" },
 	{ "debug", FLAG_BOOL, NULL, "false", IN_FILE, NULL, TO(debug), "what is done is written to --log, too" },
-	{ "platform", FLAG_CHOICE, "auto|kvm|ptrace", "auto", IN_FILE | IN_ANNOTATION, "", TO(platform), "what sandboxes run on" },
+	{ "platform", FLAG_CHOICE, "auto|kvm|ptrace", "auto", IN_FILE | IN_ANNOTATION, "", TO(platform),
+	  "what sandboxes run on" },
 	{ "network", FLAG_CHOICE, "host-sockets|none", "host-sockets", IN_FILE | IN_ANNOTATION, "none", TO(network),
 	  "sockets of the network namespace of config.json, or a loopback link alone" },
 	{ "overlay", FLAG_CHOICE, "none|root", "none", IN_FILE | IN_ANNOTATION, "root", TO(overlay),
@@ -42,13 +44,18 @@ static const struct flag {
 	  "shared: files may change on the host meanwhile; exclusive is refused" },
 	{ "host-uds", FLAG_CHOICE, "none|open|create|all", "none", IN_FILE | IN_ANNOTATION, "none", TO(host_uds),
 	  "Unix sockets of the host; all but none are refused" },
-	{ "vcpus", FLAG_NUMBER, "N", "0", IN_FILE | IN_ANNOTATION, "", TO(vcpus), "most virtual CPUs of a sandbox; 0: as many as it may use" },
+	{ "vcpus", FLAG_NUMBER, "N", "0", IN_FILE | IN_ANNOTATION, "", TO(vcpus),
+	  "most virtual CPUs of a sandbox; 0: as many as it may use" },
 	{ "strace", FLAG_BOOL, NULL, "false", IN_FILE | IN_ANNOTATION, "false|true", TO(strace),
 	  "print every system call to the debug log or the container's standard error" },
-	{ "debug-log", FLAG_TEXT, "DIR", NULL, IN_FILE | IN_ANNOTATION, "", TO(debug_log), "messages of the sandboxes, a file a container" },
-	{ "rootless", FLAG_CHOICE, "auto|true|false", "auto", IN_FILE, NULL, TO(rootless), "false: cgroups that may not be made are an error, and not left out" },
-	{ "systemd-cgroup", FLAG_BOOL, NULL, "false", IN_FILE, NULL, TO(systemd_cgroup), "refused: cgroups are made without systemd" },
-	{ "criu", FLAG_IGNORED, "FILE", NULL, 0, NULL, 0, "taken for the sake of callers that have it; nothing uses it" },
+	{ "debug-log", FLAG_TEXT, "DIR", NULL, IN_FILE | IN_ANNOTATION, "", TO(debug_log),
+	  "messages of the sandboxes, a file a container" },
+	{ "rootless", FLAG_CHOICE, "auto|true|false", "auto", IN_FILE, NULL, TO(rootless),
+	  "false: cgroups that may not be made are an error, and not left out" },
+	{ "systemd-cgroup", FLAG_BOOL, NULL, "false", IN_FILE, NULL, TO(systemd_cgroup),
+	  "refused: cgroups are made without systemd" },
+	{ "criu", FLAG_IGNORED, "FILE", NULL, 0, NULL, 0,
+	  "taken for the sake of callers that have it; nothing uses it" },
 };
 #define NFLAGS ARRAY_SIZE(flags)
 #define FIRST_OPTION 256
@@ -117,9 +124,15 @@ static const struct flag *find(const char *name)
 
 static bool set_from_file(struct toml_reader *r, const struct toml_item *item, const struct flag *f)
 {
-	static const enum toml_type wanted[] = { [FLAG_BOOL] = TOML_BOOLEAN, [FLAG_TEXT] = TOML_STRING, [FLAG_CHOICE] = TOML_STRING, [FLAG_NUMBER] = TOML_INTEGER };
-	static const char *const names[] = { [TOML_STRING] = "a string in quotes", [TOML_INTEGER] = "a number", [TOML_BOOLEAN] = "true or false" };
-	bool is_word = f->type == FLAG_CHOICE && one_of(f->values, "true") && item->type == TOML_BOOLEAN; /* rootless = true */
+	static const enum toml_type wanted[] = { [FLAG_BOOL] = TOML_BOOLEAN,
+						 [FLAG_TEXT] = TOML_STRING,
+						 [FLAG_CHOICE] = TOML_STRING,
+						 [FLAG_NUMBER] = TOML_INTEGER };
+	static const char *const names[] = {
+		[TOML_STRING] = "a string in quotes", [TOML_INTEGER] = "a number", [TOML_BOOLEAN] = "true or false"
+	};
+	bool is_word =
+		f->type == FLAG_CHOICE && one_of(f->values, "true") && item->type == TOML_BOOLEAN; /* rootless = true */
 	char where[600];
 
 	if (item->type != wanted[f->type] && !is_word)
@@ -198,11 +211,14 @@ static int refuse(void)
 	if (oci_options.root[0] != '/')
 		return oci_fail("--root: %s: an absolute path is needed", oci_options.root);
 	if (oci_options.systemd_cgroup)
-		return oci_fail("--systemd-cgroup: cgroups are made without systemd; use the cgroupfs driver of the engine");
+		return oci_fail(
+			"--systemd-cgroup: cgroups are made without systemd; use the cgroupfs driver of the engine");
 	if (strcmp(oci_options.file_access, "shared"))
-		return oci_fail("--file-access=%s: files of the host are always asked for anew", oci_options.file_access);
+		return oci_fail("--file-access=%s: files of the host are always asked for anew",
+				oci_options.file_access);
 	if (strcmp(oci_options.host_uds, "none"))
-		return oci_fail("--host-uds=%s: Unix sockets of the host cannot be reached from inside", oci_options.host_uds);
+		return oci_fail("--host-uds=%s: Unix sockets of the host cannot be reached from inside",
+				oci_options.host_uds);
 	return 0;
 }
 
@@ -232,7 +248,9 @@ static int read_command_line(int argc, char **argv)
 	int c, err = 0;
 
 	for (u32 i = 0; i < NFLAGS; i++)
-		options[i] = (struct option){ flags[i].name, flags[i].type == FLAG_BOOL ? optional_argument : required_argument, NULL, FIRST_OPTION + (int)i };
+		options[i] = (struct option){ flags[i].name,
+					      flags[i].type == FLAG_BOOL ? optional_argument : required_argument, NULL,
+					      FIRST_OPTION + (int)i };
 	while (!err && (c = next_option(argc, argv, options, "runsc-c")) != -1) {
 		const struct flag *f = &flags[c - FIRST_OPTION];
 		char where[64];
@@ -269,18 +287,19 @@ int flags_read_annotations(struct json_object *annotations)
 
 	if (!annotations)
 		return 0;
-	json_object_object_foreach(annotations, name, value)
-	{
+	json_object_object_foreach(annotations, name, value) {
 		const struct flag *f = strncmp(name, ANNOTATION_PREFIX, n) ? NULL : find(name + n);
 		const char *text = json_object_get_string(value);
 
 		if (strncmp(name, ANNOTATION_PREFIX, n))
 			continue;
 		if (!f || !(f->where & IN_ANNOTATION))
-			return oci_fail("annotations: %.100s: %s", name, f ? "no annotation can set it" : "no such option");
+			return oci_fail("annotations: %.100s: %s", name,
+					f ? "no annotation can set it" : "no such option");
 		if (!one_of(f->safe, text) && !(may_annotate >> (f - flags) & 1))
-			return oci_fail("annotations: %s=%.100s: not without leave: \"allow-annotations = true\", or %s in [annotations], in %s", name, text, f->name,
-					oci_options.config);
+			return oci_fail("annotations: %s=%.100s: not without leave: \"allow-annotations = true\", or "
+					"%s in [annotations], in %s",
+					name, text, f->name, oci_options.config);
 		snprintf(where, sizeof(where), "annotations: %s", name);
 		err = set(f, text, where);
 		if (err)
@@ -297,6 +316,7 @@ void flags_help(void)
 
 		snprintf(left, sizeof(left), "--%s%s%s", f->name, f->values ? "=" : "", f->values ? f->values : "");
 		printf("  %-32s %s%s%s%s\n", left, f->help, f->fallback && f->type != FLAG_BOOL ? " (default: " : "",
-		       f->fallback && f->type != FLAG_BOOL ? f->fallback : "", f->fallback && f->type != FLAG_BOOL ? ")" : "");
+		       f->fallback && f->type != FLAG_BOOL ? f->fallback : "",
+		       f->fallback && f->type != FLAG_BOOL ? ")" : "");
 	}
 }

@@ -1,4 +1,5 @@
-/* HOME, which a program finds set although neither image nor config.json says so: from the container's /etc/passwd, as runc does it. */
+/* HOME, which a program finds set although neither image nor config.json says so: from the container's /etc/passwd, as
+ * runc does it. */
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -15,8 +16,10 @@
 /* NULL: it is none that can be read. */
 static FILE *open_passwd(const char *rootfs)
 {
-	struct open_how how = { .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
-	int root = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC), fd = (int)syscall(SYS_openat2, root, "etc/passwd", &how, sizeof(how));
+	struct open_how how = { .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	int root = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC),
+	    fd = (int)syscall(SYS_openat2, root, "etc/passwd", &how, sizeof(how));
 	struct stat st;
 	FILE *f = NULL;
 

@@ -35,12 +35,16 @@ static void read_flags(struct hc_scheduling *s, struct json_object *o, struct js
 
 static void read_scheduler(struct hc_scheduling *s, struct json_object *o, struct json_reader *r)
 {
-	static const struct named policies[] = { { "SCHED_OTHER", SCHED_OTHER }, { "SCHED_FIFO", SCHED_FIFO }, { "SCHED_RR", SCHED_RR },
-						 { "SCHED_BATCH", SCHED_BATCH }, { "SCHED_IDLE", SCHED_IDLE } };
+	static const struct named policies[] = { { "SCHED_OTHER", SCHED_OTHER },
+						 { "SCHED_FIFO", SCHED_FIFO },
+						 { "SCHED_RR", SCHED_RR },
+						 { "SCHED_BATCH", SCHED_BATCH },
+						 { "SCHED_IDLE", SCHED_IDLE } };
 	s64 nice = 0, priority = 0;
 	bool real_time;
 
-	s->policy = value_of(policies, ARRAY_SIZE(policies), json_text(r, o, "process.scheduler", "policy"), "process.scheduler.policy", r);
+	s->policy = value_of(policies, ARRAY_SIZE(policies), json_text(r, o, "process.scheduler", "policy"),
+			     "process.scheduler.policy", r);
 	real_time = s->policy == SCHED_FIFO || s->policy == SCHED_RR;
 	json_s64(r, o, "process.scheduler", "nice", &nice);
 	json_s64(r, o, "process.scheduler", "priority", &priority);
@@ -48,21 +52,25 @@ static void read_scheduler(struct hc_scheduling *s, struct json_object *o, struc
 	if (nice < -20 || nice > 19)
 		json_fail(r, "%s: process.scheduler.nice: %lld: not from -20 to 19", r->document, (long long)nice);
 	if (priority < (real_time ? 1 : 0) || priority > (real_time ? 99 : 0))
-		json_fail(r, "%s: process.scheduler.priority: %lld: from 1 to 99 with SCHED_FIFO and SCHED_RR, else 0", r->document, (long long)priority);
+		json_fail(r, "%s: process.scheduler.priority: %lld: from 1 to 99 with SCHED_FIFO and SCHED_RR, else 0",
+			  r->document, (long long)priority);
 	s->nice = (s32)nice;
 	s->rt_prio = (s32)priority;
 }
 
 static void read_io_priority(struct hc_scheduling *s, struct json_object *o, struct json_reader *r)
 {
-	static const struct named classes[] = { { "IOPRIO_CLASS_RT", IOPRIO_CLASS_RT }, { "IOPRIO_CLASS_BE", IOPRIO_CLASS_BE },
+	static const struct named classes[] = { { "IOPRIO_CLASS_RT", IOPRIO_CLASS_RT },
+						{ "IOPRIO_CLASS_BE", IOPRIO_CLASS_BE },
 						{ "IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE } };
-	s32 class = value_of(classes, ARRAY_SIZE(classes), json_text(r, o, "process.ioPriority", "class"), "process.ioPriority.class", r);
+	s32 class = value_of(classes, ARRAY_SIZE(classes), json_text(r, o, "process.ioPriority", "class"),
+			     "process.ioPriority.class", r);
 	s64 priority = 0;
 
 	json_s64(r, o, "process.ioPriority", "priority", &priority);
 	if (priority < 0 || priority > 7)
-		json_fail(r, "%s: process.ioPriority.priority: %lld: not from 0 to 7", r->document, (long long)priority);
+		json_fail(r, "%s: process.ioPriority.priority: %lld: not from 0 to 7", r->document,
+			  (long long)priority);
 	s->ioprio = class << IOPRIO_CLASS_SHIFT | (s32)priority;
 }
 

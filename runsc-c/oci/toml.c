@@ -31,8 +31,15 @@ bool toml_fail(struct toml_reader *r, u32 line, u32 column, const char *fmt, ...
 	return false;
 }
 
-static u32 column(const struct parser *p) { return (u32)(p->at - p->line_start) + 1; }
-static int peek(const struct parser *p) { return p->at < p->end ? (unsigned char)*p->at : -1; }
+static u32 column(const struct parser *p)
+{
+	return (u32)(p->at - p->line_start) + 1;
+}
+
+static int peek(const struct parser *p)
+{
+	return p->at < p->end ? (unsigned char)*p->at : -1;
+}
 
 #define fail_here(p, ...) toml_fail((p)->r, (p)->line, column(p), __VA_ARGS__)
 
@@ -68,8 +75,10 @@ static bool read_name(struct parser *p, char *out)
 {
 	size_t n = 0;
 
-	while (p->at + n < p->end && (strchr("_-", p->at[n]) || (p->at[n] >= '0' && p->at[n] <= '9') || (p->at[n] >= 'a' && p->at[n] <= 'z') ||
-				      (p->at[n] >= 'A' && p->at[n] <= 'Z')) && p->at[n])
+	while (p->at + n < p->end &&
+	       (strchr("_-", p->at[n]) || (p->at[n] >= '0' && p->at[n] <= '9') ||
+		(p->at[n] >= 'a' && p->at[n] <= 'z') || (p->at[n] >= 'A' && p->at[n] <= 'Z')) &&
+	       p->at[n])
 		n++;
 	if (!n)
 		return fail_here(p, "a name is expected: letters, digits, _ and -");
@@ -125,9 +134,13 @@ static bool add_code(struct parser *p, size_t *n)
 	unsigned code = 0;
 
 	for (u32 i = 0; i < 4; i++) {
-		int c = peek(p), digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+		int c = peek(p), digit = -1;
 
-		if (c < 0 || digit < 0)
+		if (c >= '0' && c <= '9')
+			digit = c - '0';
+		else if (c > 0 && (c | 32) >= 'a' && (c | 32) <= 'f')
+			digit = (c | 32) - 'a' + 10;
+		if (digit < 0)
 			return fail_here(p, "four hexadecimal digits are expected");
 		code = code << 4 | (unsigned)digit;
 		p->at++;
@@ -138,7 +151,8 @@ static bool add_code(struct parser *p, size_t *n)
 		return add_byte(p, n, (int)code);
 	if (code < 0x800)
 		return add_byte(p, n, (int)(0xc0 | code >> 6)) && add_byte(p, n, (int)(0x80 | (code & 0x3f)));
-	return add_byte(p, n, (int)(0xe0 | code >> 12)) && add_byte(p, n, (int)(0x80 | (code >> 6 & 0x3f))) && add_byte(p, n, (int)(0x80 | (code & 0x3f)));
+	return add_byte(p, n, (int)(0xe0 | code >> 12)) && add_byte(p, n, (int)(0x80 | (code >> 6 & 0x3f))) &&
+	       add_byte(p, n, (int)(0x80 | (code & 0x3f)));
 }
 
 static bool add_escape(struct parser *p, size_t *n)
@@ -202,7 +216,8 @@ static bool read_word(struct parser *p, struct toml_item *item)
 		item->type = TOML_INTEGER;
 		item->number = strtoll(p->value, &end, 10);
 		if (*end || !digits || errno || (*first == '0' && digits > 1))
-			return fail_here(p, "%s: a string in quotes, true, false or a decimal number is expected", p->value);
+			return fail_here(p, "%s: a string in quotes, true, false or a decimal number is expected",
+					 p->value);
 	}
 	p->at += n;
 	return true;
@@ -210,7 +225,9 @@ static bool read_word(struct parser *p, struct toml_item *item)
 
 static bool read_item(struct parser *p)
 {
-	struct toml_item item = { .table = p->table, .key = p->key, .text = p->value, .line = p->line, .key_column = column(p) };
+	struct toml_item item = {
+		.table = p->table, .key = p->key, .text = p->value, .line = p->line, .key_column = column(p)
+	};
 	char name[2 * NAME_MAX_BYTES];
 
 	if (!read_name(p, p->key))

@@ -1,6 +1,6 @@
 /*
- * What is asked of a running sandbox from outside, by "kill --all" and "debug" of the command: signals for all, what tasks wait for, and what
- * is logged. Each is answered once; text goes to a stream that came with the question.
+ * What is asked of a running sandbox from outside, by "kill --all" and "debug" of the command: signals for all, what
+ * tasks wait for, and what is logged. Each is answered once; text goes to a stream that came with the question.
  */
 #include <linux/errno.h>
 
@@ -50,7 +50,8 @@ struct sample {
 	u64 frames[FRAMES];
 };
 
-/* What switch_context() pushed, and the frame pointers from there on. The task may run meanwhile: nothing is read but its stack. */
+/* What switch_context() pushed, and the frame pointers from there on. The task may run meanwhile: nothing is read but
+ * its stack. */
 static void walk(const struct task *t, struct sample *s)
 {
 	const u64 low = (u64)t->kstack, high = low + KSTACK_SIZE;
@@ -98,7 +99,8 @@ static u32 take_samples(struct sample *s, u32 max)
 
 static const char *state_name(const struct sample *s)
 {
-	switch (s->state & (TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE | TASK_KILLABLE | TASK_STOPPED | TASK_TRACED | TASK_DEAD)) {
+	switch (s->state &
+		(TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE | TASK_KILLABLE | TASK_STOPPED | TASK_TRACED | TASK_DEAD)) {
 	case 0: return s->on_cpu ? "running" : "runnable";
 	case TASK_INTERRUPTIBLE: return "sleeping";
 	case TASK_KILLABLE: return "sleeping (killable)";
@@ -124,7 +126,8 @@ static long write_all(hc_handle out, const char *text, size_t n)
 static long write_sample(hc_handle out, char *text, const struct sample *s)
 {
 	const struct syscall_entry *e = s->nr < SYSCALL_MAX ? &syscall_table[s->nr] : NULL;
-	int n = kscnprintf(text, TEXT_ROOM, "process %d thread %d \"%s\" vCPU %u: %s", s->tgid, s->tid, s->comm, s->cpu, state_name(s));
+	int n = kscnprintf(text, TEXT_ROOM, "process %d thread %d \"%s\" vCPU %u: %s", s->tgid, s->tid, s->comm, s->cpu,
+			   state_name(s));
 
 	if (e && e->name)
 		n += kscnprintf(text + n, (size_t)(TEXT_ROOM - n), " in %s", e->name);
