@@ -262,6 +262,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return at->level ? remove(path) : 0;
 }
 
+/* Below a directory: what has a number from first_ino on; of /dev what is no device. */
 static void remove_in(const char *dir, unsigned long long first_ino)
 {
 	struct stat top, st;
@@ -273,7 +274,7 @@ static void remove_in(const char *dir, unsigned long long first_ino)
 
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || lstat(path, &st) || st.st_dev != top.st_dev ||
-		    st.st_ino < first_ino)
+		    st.st_ino < first_ino || (!strcmp(dir, "/dev") && (S_ISCHR(st.st_mode) || S_ISLNK(st.st_mode))))
 			continue;
 		nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 		if (remove(path))
@@ -289,6 +290,7 @@ static void remove_left(void)
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
 		remove_in(dirs[i], 1ull << 44);
+	remove_in("/dev", 0);
 	remove_in("/dev/shm", 0);
 	remove_in(queues, 0);
 }

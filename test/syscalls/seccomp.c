@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -462,10 +463,60 @@ static void notify_addfd(void)
 	close(p[1]);
 }
 
+/* ptrace(2), PTRACE_SECCOMP_GET_FILTER and PTRACE_SECCOMP_GET_METADATA: number 0 is the first that was installed. */
+static void seen_by_tracer(void)
+{
+	struct sock_filter first[] = { RET(SECCOMP_RET_ALLOW) }, second[] = { NR, RET(SECCOMP_RET_ALLOW) }, got[8];
+	struct { uint64_t off, flags; } md = { 1, 99 };
+	int st;
+	pid_t pid;
+
+	if (geteuid())
+		return;
+	pid = fork();
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, 0, 0);
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		raise(SIGSTOP);
+		INSTALL(first, 0);
+		INSTALL(second, SECCOMP_FILTER_FLAG_LOG);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	EQ(waitpid(pid, &st, 0), pid);
+	if (ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 0, NULL) < 0 && errno == EIO) {
+		printf("skip: a kernel without CONFIG_CHECKPOINT_RESTORE\n");
+		kill(pid, SIGKILL);
+		waitpid(pid, &st, 0);
+		return;
+	}
+	FAILS(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 0, NULL), EINVAL); /* none yet */
+	EQ(ptrace(PTRACE_CONT, pid, 0, 0), 0);
+	EQ(waitpid(pid, &st, 0), pid);
+	EQ(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 0, NULL), 1);
+	EQ(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 1, NULL), 2);
+	EQ(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 1, got), 2);
+	CHECK(!memcmp(got, second, sizeof(second)));
+	FAILS(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 2, NULL), ENOENT);
+	FAILS(ptrace(PTRACE_SECCOMP_GET_FILTER, pid, 1, bad_address), EFAULT);
+	EQ(ptrace(PTRACE_SECCOMP_GET_METADATA, pid, sizeof(md), &md), sizeof(md));
+	EQ(md.flags, SECCOMP_FILTER_FLAG_LOG);
+	md.off = 0;
+	EQ(ptrace(PTRACE_SECCOMP_GET_METADATA, pid, sizeof(md), &md), sizeof(md));
+	EQ(md.flags, 0);
+	md.off = 7;
+	FAILS(ptrace(PTRACE_SECCOMP_GET_METADATA, pid, sizeof(md), &md), ENOENT);
+	FAILS(ptrace(PTRACE_SECCOMP_GET_METADATA, pid, 4, &md), EINVAL);
+	FAILS(ptrace(PTRACE_SECCOMP_GET_METADATA, pid, sizeof(md), bad_address), EFAULT);
+	EQ(kill(pid, SIGKILL), 0);
+	EQ(waitpid(pid, &st, 0), pid);
+}
+
 int main(void)
 {
 	RUN(strict);
 	RUN(actions);
+	RUN(seen_by_tracer);
 	RUN(threads);
 	RUN(bad_programs);
 	RUN(notify_errors);

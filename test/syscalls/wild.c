@@ -169,6 +169,8 @@ static void descriptors(void)
 	long flock = (long)&(struct flock){ .l_type = F_WRLCK }, fd = (long)&(struct pollfd){ .fd = -1 }, zero = (long)&(struct timespec){ 0 }, off = (long)&(long){ 0 };
 	long iov = (long)&(struct iovec){ buf, 8 };
 
+	int fan = (int)syscall(SYS_fanotify_init, 2 /* NONBLOCK */, O_RDONLY);
+
 	CHECK(!pipe(p) && !socketpair(AF_UNIX, SOCK_DGRAM, 0, sv) && ep >= 0 && in >= 0 && tfd >= 0);
 	CHECK(write(p[1], "xx", 2) == 2);
 	const struct call calls[] = {
@@ -183,6 +185,12 @@ static void descriptors(void)
 
 	ALL(calls);
 	EQ(write(sv[0], "x", 1), 1);
+	if (fan >= 0) {
+		const struct call more = C(fanotify_mark, "----s", fan, 1 /* ADD */, 0x20 /* OPEN */, AT_FDCWD, PATH);
+
+		try(&more);
+		close(fan);
+	}
 	FAILS(recv(sv[1], (void *)1, 1, MSG_PEEK), EFAULT);
 	for (int i = 0; i < 2; i++) {
 		close(p[i]);

@@ -8,6 +8,7 @@
 
 #include "base/string.h"
 #include "sentry/kernel/ptrace_internal.h"
+#include "sentry/kernel/seccomp.h"
 #include "sentry/kernel/signal_internal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
@@ -278,6 +279,10 @@ static long request_stopped(struct task *t, s64 request, u64 addr, u64 data)
 		return set_sigmask(t, addr, data);
 	case PTRACE_GET_SYSCALL_INFO:
 		return syscall_info(t, addr, data);
+	case PTRACE_SECCOMP_GET_FILTER:
+		return seccomp_get_filter(t, addr, data);
+	case PTRACE_SECCOMP_GET_METADATA:
+		return seccomp_get_metadata(t, addr, data);
 	case PTRACE_GET_RSEQ_CONFIGURATION:
 		return get_rseq(t, addr, data);
 	case PTRACE_ARCH_PRCTL:

@@ -373,6 +373,7 @@ static long set_filter(u32 flags, u64 uprog)
 		return -ENOMEM;
 	}
 	f->older = old;
+	f->log = flags & SECCOMP_FILTER_FLAG_LOG;
 	if (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
 		ret = make_notifier(f, flags, &fd, &file);
 	if (!ret && flags & SECCOMP_FILTER_FLAG_TSYNC)
@@ -455,4 +456,62 @@ SYSCALL3(seccomp, u32, op, u32, flags, u64, uargs)
 	default:
 		return -EINVAL;
 	}
+}
+
+/* ---- what a tracer may see ---- */
+
+/* The filter of that number, with a reference: 0 is the first that was installed. */
+static struct filter *nth_filter(struct task *t, u64 index)
+{
+	struct filter *f, *found = ERR_PTR(-EINVAL);
+	u64 count = 0;
+
+	if (!capable(CAP_SYS_ADMIN) || current->seccomp)
+		return ERR_PTR(-EACCES);
+	spin_lock(&tasklist_lock);
+	if (t->seccomp && t->seccomp != &strict_mode) {
+		for (f = t->seccomp; f; f = f->older)
+			count++;
+		found = ERR_PTR(-ENOENT);
+		for (f = t->seccomp; f && index < count; f = f->older, count--)
+			if (index == count - 1) {
+				refcount_inc(&f->ref);
+				found = f;
+				break;
+			}
+	}
+	spin_unlock(&tasklist_lock);
+	return found;
+}
+
+long seccomp_get_filter(struct task *t, u64 index, u64 udata)
+{
+	struct filter *f = nth_filter(t, index);
+	long ret;
+
+	if (IS_ERR(f))
+		return PTR_ERR(f);
+	ret = udata && copy_to_user(udata, f->prog, f->len * sizeof(f->prog[0])) ? -EFAULT : (long)f->len;
+	filter_put(f);
+	return ret;
+}
+
+long seccomp_get_metadata(struct task *t, u64 size, u64 udata)
+{
+	struct seccomp_metadata md = { 0 };
+	struct filter *f;
+
+	if (!capable(CAP_SYS_ADMIN) || current->seccomp)
+		return -EACCES;
+	size = MIN(size, sizeof(md));
+	if (size < sizeof(md.filter_off))
+		return -EINVAL;
+	if (copy_from_user(&md.filter_off, udata, sizeof(md.filter_off)))
+		return -EFAULT;
+	f = nth_filter(t, md.filter_off);
+	if (IS_ERR(f))
+		return PTR_ERR(f);
+	md.flags = f->log ? SECCOMP_FILTER_FLAG_LOG : 0;
+	filter_put(f);
+	return copy_to_user(udata, &md, size) ? -EFAULT : (long)size;
 }

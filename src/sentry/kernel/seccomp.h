@@ -10,6 +10,9 @@ struct task;
 bool seccomp_check(struct task *t);
 long seccomp_mode(const struct task *t); /* as prctl(PR_GET_SECCOMP) */
 long prctl_set_seccomp(u64 mode, u64 ufilter);
+/* PTRACE_SECCOMP_GET_FILTER, PTRACE_SECCOMP_GET_METADATA: ptrace(2). */
+long seccomp_get_filter(struct task *t, u64 index, u64 udata);
+long seccomp_get_metadata(struct task *t, u64 size, u64 udata);
 /* A program that is started from outside begins with the container's filter, if there is one. 0 or -errno. */
 int seccomp_start(struct task *t);
 /* The child gets the parent's filters; the dead give theirs up. */

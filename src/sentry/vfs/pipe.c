@@ -346,7 +346,7 @@ int pipe_create_files(struct file **rd, struct file **wr, u32 flags)
 	p = pipe_alloc();
 	if (!p) {
 		inode_put(inode);
-		return -ENOMEM;
+		return -ENFILE;
 	}
 	p->anonymous = true;
 	p->inode = inode;
