@@ -293,12 +293,12 @@ struct connection {
 	};
 } __attribute__((packed));
 
-static void listen_to_processes(int fd, unsigned op, unsigned size)
+static long listen_to_processes(int fd, unsigned op, unsigned size)
 {
 	struct connection c = { .h = { .nlmsg_len = NLMSG_LENGTH(sizeof(c.cn) + size), .nlmsg_type = NLMSG_DONE, .nlmsg_pid = getpid() },
 				.cn = { .id = { CN_IDX_PROC, CN_VAL_PROC }, .seq = 5, .ack = 7, .len = size }, .op = op };
 
-	EQ(send(fd, &c, c.h.nlmsg_len, 0), c.h.nlmsg_len);
+	return send(fd, &c, c.h.nlmsg_len, 0);
 }
 
 /* The next event of that kind about the process. */
@@ -334,9 +334,8 @@ static void processes(void)
 	}
 	EQ(bind(fd, (void *)&a, sizeof(a)), 0);
 	FAILS(recv(fd, &c, 1, MSG_DONTWAIT), EAGAIN);
-	listen_to_processes(fd, PROC_CN_MCAST_LISTEN, 4);
-	if (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0) { /* it is answered at once, or never */
-		printf("skip: the process connector hears the first pid and user namespaces only\n");
+	if (listen_to_processes(fd, PROC_CN_MCAST_LISTEN, 4) < 0 || recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0) { /* at once, or never */
+		printf("skip: the process connector hears the first network, pid and user namespaces only\n");
 		close(fd);
 		return;
 	}
@@ -364,7 +363,7 @@ static void processes(void)
 	EQ(ev.event_data.exit.exit_code, 3 << 8);
 	EQ(ev.event_data.exit.exit_signal, SIGCHLD);
 	EQ(waitpid(pid, &st, 0), pid);
-	listen_to_processes(fd, PROC_CN_MCAST_IGNORE, 4);
+	CHECK(listen_to_processes(fd, PROC_CN_MCAST_IGNORE, 4) > 0);
 	close(fd);
 	pid = fork();
 	if (!pid) {

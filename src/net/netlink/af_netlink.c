@@ -292,8 +292,8 @@ static long nl_sendmsg(struct sock *sk, struct msg *m)
 		return err;
 	if (n > NL_SEND_MAX)
 		return -EMSGSIZE;
-	if (pid)
-		return -ECONNREFUSED; /* only the kernel's end answers */
+	if (pid || (sk->protocol == NETLINK_CONNECTOR && sk->net != &init_net_ns))
+		return -ECONNREFUSED; /* only the kernel's end answers; of the connector there is but one */
 	p = pkt_from_msg(m, n);
 	if (IS_ERR(p))
 		return PTR_ERR(p);
