@@ -101,7 +101,7 @@ static void set_created(struct container *c)
 /* What is neither obeyed nor refused is said. */
 static void warn_of_ignored(const struct spec *spec)
 {
-	static const char *const ignored[] = { "intelRdt", "mountLabel", "timeOffsets" };
+	static const char *const ignored[] = { "timeOffsets" };
 	static const char *const labels[] = { "apparmorProfile", "selinuxLabel" };
 	static const char *const ignored_resources[] = { "rdma" };
 	struct json_object *linux_part = NULL, *o;
@@ -111,14 +111,14 @@ static void warn_of_ignored(const struct spec *spec)
 		if (json_object_object_get_ex(linux_part, ignored[i], &o) && o && json_object_get_type(o) == json_type_object &&
 		    json_object_object_length(o))
 			oci_warn("linux.%s: left out: the sandbox has none of its own", ignored[i]);
+	if (linux_part && json_object_object_get_ex(linux_part, "mountLabel", &o) && o && json_object_get_string_len(o))
+		oci_warn("linux.mountLabel: left out: there is no SELinux inside the sandbox");
 	for (u32 i = 0; spec->resources && i < ARRAY_SIZE(ignored_resources); i++)
 		if (json_object_object_get_ex(spec->resources, ignored_resources[i], &o) && o)
 			oci_warn("linux.resources.%s: left out", ignored_resources[i]);
 	for (u32 i = 0; i < ARRAY_SIZE(labels); i++)
 		if (json_object_object_get_ex(spec->document, "process", &o) && json_object_object_get_ex(o, labels[i], &o) && o)
 			oci_warn("process.%s: left out: programs run inside the sandbox, where no such profile holds", labels[i]);
-	if (spec->hooks && json_object_object_get_ex(spec->hooks, "startContainer", &o) && o && json_object_array_length(o))
-		oci_warn("hooks.startContainer: left out: no program of the bundle runs outside the sandbox");
 }
 
 static int make_process(struct container *c, struct spec *spec, const struct create_options *o, bool foreground)
@@ -178,6 +178,8 @@ static int create(struct container *c, const char *id, const struct create_optio
 	if (!spec_load(&spec, bundle, &r) || !namespaces_open(&spec.namespaces, &r))
 		return oci_fail("%s", r.error);
 	err = flags_read_annotations(spec.annotations);
+	if (!err)
+		err = hooks_check(spec.hooks);
 	if (!err)
 		err = container_new(c, id);
 	if (err)

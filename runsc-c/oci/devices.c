@@ -1,5 +1,6 @@
 #include "oci/devices.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,19 +14,22 @@ static u32 kind_of(const char *type)
 
 static void read_device(struct sandbox_device *d, struct json_object *o, size_t i, struct json_reader *r)
 {
-	u32 kind = kind_of(json_text(r, o, "linux.devices", "type"));
 	u64 mode = 0666, major = 0, minor = 0, uid = 0, gid = 0;
+	char where[48];
+	u32 kind;
 
-	d->path = json_text(r, o, "linux.devices", "path");
+	snprintf(where, sizeof(where), "linux.devices[%zu]", i);
+	kind = kind_of(json_text(r, o, where, "type"));
+	d->path = json_text(r, o, where, "path");
 	if (!kind)
 		json_fail(r, "%s: linux.devices[%zu].type: one of c, u, b and p is needed", r->document, i);
 	if (!d->path || d->path[0] != '/')
 		json_fail(r, "%s: linux.devices[%zu].path: an absolute path is needed", r->document, i);
-	if ((!json_u64(r, o, "linux.devices", "major", 0xfff, &major) || !json_u64(r, o, "linux.devices", "minor", 0xfffff, &minor)) && kind != S_IFIFO)
+	if ((!json_u64(r, o, where, "major", 0xfff, &major) || !json_u64(r, o, where, "minor", 0xfffff, &minor)) && kind != S_IFIFO)
 		json_fail(r, "%s: linux.devices[%zu]: major and minor are needed", r->document, i);
-	json_u64(r, o, "linux.devices", "fileMode", UINT32_MAX, &mode);
-	json_u64(r, o, "linux.devices", "uid", UINT32_MAX, &uid);
-	json_u64(r, o, "linux.devices", "gid", UINT32_MAX, &gid);
+	json_u64(r, o, where, "fileMode", UINT32_MAX, &mode);
+	json_u64(r, o, where, "uid", UINT32_MAX, &uid);
+	json_u64(r, o, where, "gid", UINT32_MAX, &gid);
 	d->mode = kind | ((u32)mode & 07777);
 	d->major = (u32)major;
 	d->minor = (u32)minor;

@@ -111,3 +111,28 @@ int hooks_run(struct json_object *hooks, const char *name, const struct containe
 	json_object_put(state);
 	return err;
 }
+
+int hooks_check(struct json_object *hooks)
+{
+	static const char *const names[] = { "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop" };
+	struct json_reader r = { .document = "config.json" };
+
+	for (u32 k = 0; k < ARRAY_SIZE(names); k++) {
+		struct json_object *list = json_member(&r, hooks, "hooks", names[k], json_type_array);
+		size_t n = list ? json_object_array_length(list) : 0;
+
+		/* They would run inside, before the container's program, with its rights. */
+		if (n && !strcmp(names[k], "startContainer"))
+			json_fail(&r, "config.json: hooks.startContainer: not supported: no program of the sandbox comes before the container's own");
+		for (size_t i = 0; i < n && !r.failed; i++) {
+			struct hook h;
+			char where[80];
+
+			snprintf(where, sizeof(where), "hooks.%s[%zu]", names[k], i);
+			read_hook(&h, json_object_array_get_idx(list, i), where, &r);
+			free(h.args);
+			free(h.env);
+		}
+	}
+	return r.failed ? oci_fail("%s", r.error) : 0;
+}

@@ -1,6 +1,7 @@
 /*
- * JSON from outside, read strictly: RFC 8259 as it stands (UTF-8, no control characters in strings, no second member of a name, 64-bit
- * integers exact), and at most JSON_DEPTH levels. json-c alone lets much of that pass. Errors name the place in the document.
+ * JSON from outside, read strictly: RFC 8259 as it stands (UTF-8, no control characters in strings, 64-bit integers exact), and at
+ * most JSON_DEPTH levels. json-c alone lets much of that pass. Of two members of a name the last holds, as it does for runc (crun takes the
+ * first; the RFC leaves it open). Errors name the place in the document.
  */
 #ifndef RUNSC_C_OCI_JSON_H
 #define RUNSC_C_OCI_JSON_H

@@ -5,6 +5,7 @@
 #include <linux/nsfs.h>
 #include <net/if.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -43,9 +44,14 @@ void namespaces_read(struct namespaces *ns, struct json_object *linux_part, stru
 
 	for (size_t i = 0; list && i < json_object_array_length(list) && !r->failed; i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
-		const char *type = json_text(r, o, "linux.namespaces", "type"), *path = json_text(r, o, "linux.namespaces", "path");
-		u32 kind = kind_of(type);
+		const char *type, *path;
+		char where[48];
+		u32 kind;
 
+		snprintf(where, sizeof(where), "linux.namespaces[%zu]", i);
+		type = json_text(r, o, where, "type");
+		path = json_text(r, o, where, "path");
+		kind = kind_of(type);
 		if (!kind)
 			json_fail(r, "%s: linux.namespaces[%zu].type: %s: no such namespace", r->document, i, type ? type : "(missing)");
 		else if (seen & kind)

@@ -88,6 +88,8 @@ s32 cgroup_pids(const struct container *c, pid_t *pids, u32 max);
 bool cgroup_number(const struct container *c, const char *file, u64 *out);
 
 /* ---- hooks.c ---- */
+/* All of them can be run. 0 or a status: before there is a container. */
+int hooks_check(struct json_object *hooks);
 /* Run hooks.NAME in order, each with the state on stdin. 0 or a status. */
 int hooks_run(struct json_object *hooks, const char *name, const struct container *c, enum container_status s);
 

@@ -71,7 +71,8 @@ static void read_io_priority(struct hc_scheduling *s, struct json_object *o, str
 	if (priority < 0 || priority > 7)
 		json_fail(r, "%s: process.ioPriority.priority: %lld: not from 0 to 7", r->document,
 			  (long long)priority);
-	s->ioprio = class << IOPRIO_CLASS_SHIFT | (s32)priority;
+	if (!r->failed)
+		s->ioprio = class << IOPRIO_CLASS_SHIFT | (s32)priority;
 }
 
 void spec_read_scheduling(struct hc_scheduling *s, struct json_object *process, struct json_reader *r)

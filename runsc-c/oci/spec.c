@@ -79,10 +79,14 @@ static void read_rlimits(struct spec_process *p, struct json_object *process, st
 	struct json_object *list = json_member(r, process, "process", "rlimits", json_type_array);
 	u32 seen = 0;
 
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+	for (size_t i = 0; list && !r->failed && i < json_object_array_length(list); i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
-		const char *type = json_text(r, o, "process.rlimits", "type");
+		char where[64];
+		const char *type;
 		u32 n = 0;
+
+		snprintf(where, sizeof(where), "process.rlimits[%zu]", i);
+		type = json_text(r, o, where, "type");
 
 		while (type && n < SPEC_RLIMITS && strcmp(type, names[n]))
 			n++;
@@ -93,8 +97,8 @@ static void read_rlimits(struct spec_process *p, struct json_object *process, st
 		if (seen & 1u << n)
 			json_fail(r, "%s: process.rlimits[%zu].type: %s is there twice", r->document, i, type);
 		seen |= 1u << n;
-		json_u64(r, o, "process.rlimits", "soft", UINT64_MAX, &p->rlimits[n][0]);
-		json_u64(r, o, "process.rlimits", "hard", UINT64_MAX, &p->rlimits[n][1]);
+		if (!json_u64(r, o, where, "soft", UINT64_MAX, &p->rlimits[n][0]) || !json_u64(r, o, where, "hard", UINT64_MAX, &p->rlimits[n][1]))
+			json_fail(r, "%s: %s: soft and hard are needed", r->document, where);
 		if (p->rlimits[n][0] > p->rlimits[n][1])
 			json_fail(r, "%s: process.rlimits[%zu]: the soft limit is above the hard one", r->document, i);
 	}
@@ -210,13 +214,18 @@ static void read_mounts(struct spec *spec, struct json_reader *r)
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *o = json_object_array_get_idx(list, i);
 		struct spec_mount *m = &spec->mounts[spec->nmounts++];
-		char **options = json_texts(r, o, "mounts", "options");
+		char where[32], **options;
 
-		m->target = json_text(r, o, "mounts", "destination");
-		m->type = json_text(r, o, "mounts", "type");
-		m->source = json_text(r, o, "mounts", "source");
-		for (u32 k = 0; options && options[k]; k++)
+		snprintf(where, sizeof(where), "mounts[%zu]", i);
+		options = json_texts(r, o, where, "options");
+		m->target = json_text(r, o, where, "destination");
+		m->type = json_text(r, o, where, "type");
+		m->source = json_text(r, o, where, "source");
+		for (u32 k = 0; options && options[k]; k++) {
+			if (!strcmp(options[k], "idmap") || !strcmp(options[k], "ridmap"))
+				json_fail(r, "%s: %s.options[%u]: id-mapped mounts are not supported", r->document, where, k);
 			read_option(m, options[k]);
+		}
 		free(options);
 		m->is_bind = m->flags & MS_BIND || (m->type && !strcmp(m->type, "bind"));
 		m->flags &= ~(u32)MS_BIND;
@@ -226,7 +235,7 @@ static void read_mounts(struct spec *spec, struct json_reader *r)
 			json_fail(r, "%s: mounts[%zu].source: a bind mount needs one", r->document, i);
 		else if (!m->is_bind && !m->type)
 			json_fail(r, "%s: mounts[%zu].type: missing", r->document, i);
-		if (json_member(r, o, "mounts", "uidMappings", json_type_array) || json_member(r, o, "mounts", "gidMappings", json_type_array))
+		if (json_member(r, o, where, "uidMappings", json_type_array) || json_member(r, o, where, "gidMappings", json_type_array))
 			json_fail(r, "%s: mounts[%zu]: id-mapped mounts are not supported", r->document, i);
 	}
 }
@@ -257,8 +266,8 @@ static void check_version(struct spec *spec, struct json_reader *r)
 
 	if (!v)
 		json_fail(r, "%s: ociVersion: missing", r->document);
-	else if (strncmp(v, "1.", 2))
-		json_fail(r, "%s: ociVersion: %s: only versions 1.x are known", r->document, v);
+	else if (strspn(v, "0123456789.") < 5 || strncmp(v, "1.", 2)) /* SemVer 2.0.0: three numbers, perhaps a suffix */
+		json_fail(r, "%s: ociVersion: %s: only versions 1.x.y are known", r->document, v);
 }
 
 static char **read_paths(struct json_reader *r, struct json_object *linux_part, const char *name)
@@ -271,23 +280,74 @@ static char **read_paths(struct json_reader *r, struct json_object *linux_part, 
 	return list;
 }
 
-bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r)
+/* Names that only a namespace of its own may have (config.md, "Hostname", "Domainname"). */
+static void check_names(const struct spec *spec, struct json_reader *r)
+{
+	static const char *const names[] = { "hostname", "domainname" };
+	const char *const values[] = { spec->hostname, spec->domainname };
+
+	for (u32 i = 0; i < ARRAY_SIZE(names) && !r->failed; i++) {
+		if (!values[i] || !values[i][0])
+			continue;
+		if (!namespaces_has(&spec->namespaces, CLONE_NEWUTS))
+			json_fail(r, "%s: %s: unable to set it without a private UTS namespace", r->document, names[i]);
+		else if (strlen(values[i]) > 64)
+			json_fail(r, "%s: %s: longer than 64 bytes", r->document, names[i]);
+	}
+}
+
+/* What is refused rather than left out: a program would run with less than it was promised. */
+static void check_linux(struct json_object *linux_part, struct json_reader *r)
+{
+	static const char *const kinds[] = { "private", "shared", "slave", "unbindable", "rprivate", "rshared", "rslave", "runbindable" };
+	const char *kind = json_text(r, linux_part, "linux", "rootfsPropagation");
+	struct json_object *personality = json_member(r, linux_part, "linux", "personality", json_type_object);
+	const char *domain = json_text(r, personality, "linux.personality", "domain");
+	char **flags = json_texts(r, personality, "linux.personality", "flags");
+	u32 i = 0;
+
+	while (kind && *kind && i < ARRAY_SIZE(kinds) && strcmp(kind, kinds[i]))
+		i++;
+	if (i == ARRAY_SIZE(kinds))
+		json_fail(r, "%s: linux.rootfsPropagation: %s: no such propagation", r->document, kind);
+	if (personality && (!domain || (strcmp(domain, "LINUX") && strcmp(domain, "LINUX32"))))
+		json_fail(r, "%s: linux.personality.domain: %s: neither LINUX nor LINUX32", r->document, domain ? domain : "missing");
+	else if (personality && !strcmp(domain, "LINUX32"))
+		json_fail(r, "%s: linux.personality.domain: LINUX32 is not supported", r->document);
+	if (flags && flags[0]) /* the spec has none yet */
+		json_fail(r, "%s: linux.personality.flags[0]: %s: no such flag", r->document, flags[0]);
+	free(flags);
+	if (json_member(r, linux_part, "linux", "intelRdt", json_type_object))
+		json_fail(r, "%s: linux.intelRdt: not supported", r->document);
+	json_text(r, linux_part, "linux", "mountLabel"); /* there is no SELinux inside */
+}
+
+/* config.md, "Annotations": values are strings, and no key is empty. */
+static void check_annotations(const struct spec *spec, struct json_reader *r)
+{
+	if (!spec->annotations)
+		return;
+	json_object_object_foreach(spec->annotations, key, value) {
+		if (!*key)
+			json_fail(r, "%s: annotations: an empty key", r->document);
+		else if (!json_object_is_type(value, json_type_string))
+			json_fail(r, "%s: annotations.%s: a string is needed", r->document, key);
+	}
+}
+
+bool spec_read(struct spec *spec, const char *bundle, struct json_reader *r)
 {
 	struct json_object *process, *linux_part;
-	static char path[PATH_MAX];
 
-	memset(spec, 0, sizeof(*spec));
-	snprintf(path, sizeof(path), "%s/config.json", bundle);
-	spec->document = json_load(r, path);
-	if (spec->document && !json_object_is_type(spec->document, json_type_object))
-		json_fail(r, "%s: an object is needed", path);
+	if (!json_object_is_type(spec->document, json_type_object))
+		json_fail(r, "%s: an object is needed", r->document);
 	if (r->failed)
 		return false;
 	check_version(spec, r);
 	read_root(spec, bundle, r);
 	process = json_member(r, spec->document, "", "process", json_type_object);
 	if (!process)
-		json_fail(r, "%s: process: missing", path);
+		json_fail(r, "%s: process: missing", r->document);
 	spec_default_process(&spec->process);
 	spec_read_process(&spec->process, process, r);
 	spec->hostname = json_text(r, spec->document, "", "hostname");
@@ -298,15 +358,26 @@ bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r)
 	spec_read_seccomp(&spec->seccomp, linux_part, r);
 	sysctl_read(&spec->settings, spec, linux_part, r);
 	spec->devices = devices_read(&spec->ndevices, linux_part, r);
-	if (!r->failed && spec->hostname && spec->hostname[0] && !namespaces_has(&spec->namespaces, CLONE_NEWUTS))
-		json_fail(r, "%s: hostname: unable to set it without a private UTS namespace", path);
+	check_names(spec, r);
+	check_linux(linux_part, r);
 	spec->cgroups_path = json_text(r, linux_part, "linux", "cgroupsPath");
 	spec->masked_paths = read_paths(r, linux_part, "maskedPaths");
 	spec->readonly_paths = read_paths(r, linux_part, "readonlyPaths");
 	spec->resources = json_member(r, linux_part, "linux", "resources", json_type_object);
 	spec->hooks = json_member(r, spec->document, "", "hooks", json_type_object);
 	spec->annotations = json_member(r, spec->document, "", "annotations", json_type_object);
+	check_annotations(spec, r);
 	return !r->failed;
+}
+
+bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r)
+{
+	static char path[PATH_MAX];
+
+	memset(spec, 0, sizeof(*spec));
+	snprintf(path, sizeof(path), "%s/config.json", bundle);
+	spec->document = json_load(r, path);
+	return !r->failed && spec_read(spec, bundle, r);
 }
 
 const char spec_template[] =

@@ -54,6 +54,8 @@ struct spec {
 
 /* BUNDLE/config.json. False with r->error. Strings belong to spec->document. */
 bool spec_load(struct spec *spec, const char *bundle, struct json_reader *r);
+/* All of spec->document, which is there already. */
+bool spec_read(struct spec *spec, const char *bundle, struct json_reader *r);
 /* What a process has that says nothing. */
 void spec_default_process(struct spec_process *p);
 /* A process object; limits, capabilities and the like that it does not speak of stay as they are in *p. */
