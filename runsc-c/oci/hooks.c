@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,28 @@ static bool read_hook(struct hook *h, struct json_object *o, const char *where, 
 	return !r->failed;
 }
 
-static __noreturn void exec_hook(const struct hook *h, int input)
+/*
+ * createContainer is called in the runtime's files, but runs in the container's namespaces (config.md, "CreateContainer Hooks"). The
+ * mount namespace of its process still shows the host's root then. The pid namespace is left alone: that is of a process' children.
+ */
+static void enter_container(pid_t pid)
+{
+	static const char *const names[] = { "uts", "ipc", "net", "mnt" };
+	int fds[ARRAY_SIZE(names)];
+	char path[64];
+
+	for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, names[i]);
+		fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	for (u32 i = 0; i < ARRAY_SIZE(names); i++)
+		if (fds[i] < 0 || setns(fds[i], 0) < 0) {
+			dprintf(STDERR_FILENO, "runsc-c: hook: the container's %s namespace: %s\n", names[i], strerror(errno));
+			_exit(126);
+		}
+}
+
+static __noreturn void exec_hook(const struct hook *h, int input, pid_t container)
 {
 	char *no_env[] = { NULL }, *own_name[] = { (char *)h->path, NULL };
 	sigset_t none;
@@ -40,6 +62,8 @@ static __noreturn void exec_hook(const struct hook *h, int input)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	dup2(input, STDIN_FILENO);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
+	if (container)
+		enter_container(container);
 	execve(h->path, h->args ? h->args : own_name, h->env ? h->env : no_env);
 	dprintf(STDERR_FILENO, "runsc-c: hook %s: %s\n", h->path, strerror(errno));
 	_exit(127);
@@ -61,7 +85,8 @@ static int wait_hook(pid_t pid, const struct hook *h, bool *late)
 	return status;
 }
 
-static int run_hook(const struct hook *h, const char *where, const char *state)
+/* container: whose namespaces it is to run in; 0: ours. */
+static int run_hook(const struct hook *h, const char *where, const char *state, pid_t container)
 {
 	/* A file: a hook that does not read a pipe would hold us up before its time is counted. */
 	int input = memfd_create("state", MFD_CLOEXEC), status;
@@ -75,7 +100,7 @@ static int run_hook(const struct hook *h, const char *where, const char *state)
 	if (pid < 0)
 		return oci_fail("%s: %s", where, strerror(errno));
 	if (!pid)
-		exec_hook(h, input);
+		exec_hook(h, input, container);
 	close(input);
 	status = wait_hook(pid, h, &late);
 	if (late)
@@ -102,7 +127,8 @@ int hooks_run(struct json_object *hooks, const char *name, const struct containe
 
 		snprintf(where, sizeof(where), "hooks.%s[%zu]", name, i);
 		if (read_hook(&h, json_object_array_get_idx(list, i), where, &r))
-			err = run_hook(&h, where, json_object_to_json_string_ext(state, JSON_C_TO_STRING_PLAIN));
+			err = run_hook(&h, where, json_object_to_json_string_ext(state, JSON_C_TO_STRING_PLAIN),
+				       strcmp(name, "createContainer") ? 0 : c->pid);
 		else
 			err = oci_fail("%s", r.error);
 		free(h.args);

@@ -231,6 +231,8 @@ static void read_mounts(struct spec *spec, struct json_reader *r)
 		m->flags &= ~(u32)MS_BIND;
 		if (!m->target || m->target[0] != '/')
 			json_fail(r, "%s: mounts[%zu].destination: an absolute path is needed", r->document, i);
+		else if (strlen(m->target) >= PATH_MAX)
+			json_fail(r, "%s: mounts[%zu].destination: the path is too long", r->document, i);
 		else if (m->is_bind && !m->source)
 			json_fail(r, "%s: mounts[%zu].source: a bind mount needs one", r->document, i);
 		else if (!m->is_bind && !m->type)
@@ -277,6 +279,8 @@ static char **read_paths(struct json_reader *r, struct json_object *linux_part, 
 	for (u32 i = 0; list && list[i]; i++)
 		if (list[i][0] != '/')
 			json_fail(r, "%s: linux.%s[%u]: %s: an absolute path is needed", r->document, name, i, list[i]);
+		else if (strlen(list[i]) >= PATH_MAX)
+			json_fail(r, "%s: linux.%s[%u]: the path is too long", r->document, name, i);
 	return list;
 }
 

@@ -1011,6 +1011,13 @@ class Oci(unittest.TestCase):
             self.refused(self.call("run", "c"), "config.json", *words)
             self.assertFalse(os.path.exists(os.path.join(self.root, "c")))
 
+    def test_member_twice(self):
+        """The last holds, as for runc."""
+        self.bundle.config["process"]["args"] = ["echo", "x"]
+        with open(os.path.join(self.bundle.path, "config.json"), "w") as f:
+            f.write(json.dumps(self.bundle.config).replace('"args":', '"args": ["echo", "first"], "args":'))
+        self.assertEqual(self.ok("run", "c"), "x\n")
+
     def test_bad_fields(self):
         good = json.dumps(self.bundle.config)
         for path, value, words in [(("process", "args"), [], ["process.args"]), (("process", "args"), "sh", ["process.args", "array"]),
@@ -1020,6 +1027,16 @@ class Oci(unittest.TestCase):
                                    (("mounts",), [{"destination": "x"}], ["mounts[0].destination"]),
                                    (("mounts",), [{"destination": "/x", "type": "nosuchfs"}], ["nosuchfs"]),
                                    (("mounts",), [{"destination": "/x", "type": "bind", "source": "/nosuch"}], ["/nosuch"]),
+                                   (("mounts",), [{"destination": "/x", "type": "tmpfs"}, {"destination": "/y", "type": 5}], ["mounts[1].type", "string"]),
+                                   (("mounts",), [{"destination": "/x", "type": "tmpfs", "options": ["idmap"]}], ["mounts[0].options[0]"]),
+                                   (("process", "rlimits"), [{"type": "RLIMIT_CPU", "soft": 1}], ["process.rlimits[0]"]),
+                                   (("linux", "devices"), [{"path": 5, "type": "c"}], ["linux.devices[0].path", "string"]),
+                                   (("linux", "namespaces"), [{"type": "uts"}, {"type": 7}], ["linux.namespaces[1].type", "string"]),
+                                   (("linux", "intelRdt"), {"closID": "x"}, ["linux.intelRdt"]),
+                                   (("linux", "personality"), {"domain": "LINUX32"}, ["linux.personality.domain"]),
+                                   (("hooks",), {"startContainer": [{"path": "/bin/true"}]}, ["hooks.startContainer"]),
+                                   (("hooks",), {"poststop": [{"path": "/bin/true"}, {"path": "true"}]}, ["hooks.poststop[1].path"]),
+                                   (("annotations",), {"k": 5}, ["annotations.k"]),
                                    (("linux", "cgroupsPath"), "/../../x", ["cgroupsPath"])]:
             self.bundle.config = json.loads(good)
             o = self.bundle.config
