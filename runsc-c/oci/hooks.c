@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,15 +40,21 @@ static bool read_hook(struct hook *h, struct json_object *o, const char *where, 
 static void enter_container(pid_t pid)
 {
 	static const char *const names[] = { "uts", "ipc", "net", "mnt" };
+	bool same[ARRAY_SIZE(names)];
 	int fds[ARRAY_SIZE(names)];
 	char path[64];
 
 	for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
+		struct stat own, its;
+
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
+		same[i] = stat(path, &own) == 0;
 		snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, names[i]);
 		fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+		same[i] = same[i] && fds[i] >= 0 && fstat(fds[i], &its) == 0 && own.st_dev == its.st_dev && own.st_ino == its.st_ino;
 	}
-	for (u32 i = 0; i < ARRAY_SIZE(names); i++)
-		if (fds[i] < 0 || setns(fds[i], 0) < 0) {
+	for (u32 i = 0; i < ARRAY_SIZE(names); i++) /* to enter one's own takes a privilege, too */
+		if (!same[i] && (fds[i] < 0 || setns(fds[i], 0) < 0)) {
 			dprintf(STDERR_FILENO, "runsc-c: hook: the container's %s namespace: %s\n", names[i], strerror(errno));
 			_exit(126);
 		}
