@@ -147,10 +147,12 @@ static long exec_program(const struct program *p, char *path)
 	if (err)
 		return err;
 	err = change_dir(p->cwd, p->umask, p->complain);
-	if (err && p->cwd_failed)
-		*p->cwd_failed = true;
-	if (!err)
-		err = find_program(p->exe, p->env, path);
+	if (err) { /* which is no fault of the program: said by itself */
+		if (p->cwd_failed)
+			*p->cwd_failed = true;
+		return err;
+	}
+	err = find_program(p->exe, p->env, path);
 	if (!err)
 		err = kernel_execve(path, p->argv, p->env);
 	if (err && p->complain)
