@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sys/eventfd.h>
 #include "check.h"
 
 union semun {
@@ -207,11 +208,91 @@ static void asynchronous(void)
 	unlink(file);
 }
 
+/* io_submit(2): IOCB_CMD_POLL, flags of single requests, what is refused before it starts. */
+static void aio_polls(void)
+{
+	aio_context_t ctx = 0;
+	int fds[2], ev = eventfd(0, 0), status;
+	struct iocb p = { .aio_data = 7, .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = POLLIN }, *list[1] = { &p };
+	struct io_event e[2];
+	struct timespec none = { 0 }, brief = { .tv_nsec = 20000000 };
+	char b;
+
+	EQ(pipe(fds), 0);
+	EQ(syscall(SYS_io_setup, 4, &ctx), 0);
+	p.aio_fildes = (unsigned)fds[0];
+	EQ(syscall(SYS_io_submit, ctx, 1, list), 1);
+	EQ(syscall(SYS_io_getevents, ctx, 0, 2, e, &none), 0);
+	EQ(syscall(SYS_io_getevents, ctx, 1, 2, e, &brief), 0);
+	EQ(write(fds[1], "x", 1), 1);
+	EQ(syscall(SYS_io_getevents, ctx, 1, 2, e, NULL), 1);
+	EQ(e[0].data, 7);
+	EQ(e[0].obj, (unsigned long)&p);
+	EQ(e[0].res & POLLIN, POLLIN);
+	EQ(read(fds[0], &b, 1), 1);
+	EQ(syscall(SYS_io_submit, ctx, 1, list), 1);
+	if (!fork()) { /* while somebody waits */
+		nanosleep(&brief, NULL);
+		_exit(write(fds[1], "y", 1) != 1);
+	}
+	EQ(syscall(SYS_io_getevents, ctx, 1, 2, e, NULL), 1);
+	EQ(e[0].res & POLLIN, POLLIN);
+	wait(&status);
+	EQ(read(fds[0], &b, 1), 1);
+	EQ(syscall(SYS_io_submit, ctx, 1, list), 1);
+	FAILS(syscall(SYS_io_cancel, ctx, &p, e), EINPROGRESS);
+	EQ(syscall(SYS_io_getevents, ctx, 1, 2, e, NULL), 1);
+	EQ(e[0].res, 0);
+	FAILS(syscall(SYS_io_cancel, ctx, &p, e), EINVAL);
+	p.aio_buf = 0x10000;
+	FAILS(syscall(SYS_io_submit, ctx, 1, list), EINVAL);
+	p.aio_buf = POLLIN;
+	p.aio_nbytes = 1;
+	FAILS(syscall(SYS_io_submit, ctx, 1, list), EINVAL);
+	struct iocb r = { .aio_lio_opcode = IOCB_CMD_PREAD, .aio_fildes = (unsigned)fds[0], .aio_buf = (unsigned long)&b, .aio_nbytes = 1 };
+	list[0] = &r;
+	r.aio_flags = IOCB_FLAG_RESFD;
+	r.aio_resfd = 999;
+	FAILS(syscall(SYS_io_submit, ctx, 1, list), EBADF);
+	r.aio_resfd = (unsigned)fds[0];
+	FAILS(syscall(SYS_io_submit, ctx, 1, list), EINVAL);
+	EQ(write(fds[1], "z", 1), 1);
+	r.aio_resfd = (unsigned)ev;
+	EQ(syscall(SYS_io_submit, ctx, 1, list), 1);
+	__u64 count = 0;
+	EQ(read(ev, &count, 8), 8);
+	EQ(count, 1);
+	EQ(syscall(SYS_io_getevents, ctx, 1, 2, e, NULL), 1);
+	EQ(e[0].res, 1);
+	r.aio_flags = IOCB_FLAG_IOPRIO;
+	r.aio_reqprio = (short)0xffff;
+	FAILS(syscall(SYS_io_submit, ctx, 1, list), EINVAL);
+	r.aio_flags = 0;
+	r.aio_rw_flags = 0x8000;
+	FAILS(syscall(SYS_io_submit, ctx, 1, list), EOPNOTSUPP);
+	r.aio_rw_flags = 0;
+	r.aio_fildes = (unsigned)fds[1];
+	FAILS(syscall(SYS_io_submit, ctx, 1, list), EBADF);
+	r.aio_fildes = (unsigned)ev;
+	r.aio_nbytes = 4; /* an error of the eventfd itself */
+	EQ(syscall(SYS_io_submit, ctx, 1, list), 1);
+	EQ(syscall(SYS_io_getevents, ctx, 1, 2, e, NULL), 1);
+	EQ((long)e[0].res, -EINVAL);
+	EQ(syscall(SYS_io_destroy, ctx), 0);
+	ctx = 0;
+	FAILS(syscall(SYS_io_setup, -1000, &ctx), EINVAL);
+	FAILS(syscall(SYS_io_setup, 0x200000, &ctx), EAGAIN);
+	close(fds[0]);
+	close(fds[1]);
+	close(ev);
+}
+
 int main(void)
 {
 	RUN(semaphores);
 	RUN(messages);
 	RUN(queues);
 	RUN(asynchronous);
+	RUN(aio_polls);
 	DONE();
 }

@@ -3,7 +3,7 @@
  *
  * As with buffered files on Linux, requests are carried out while they are submitted; their completions wait in the context.
  * A context's number is the address of a page in the application, because libaio looks there for a ring; the page holds no
- * ring's magic, so libaio asks with system calls.
+ * ring's magic, so libaio asks with system calls. IOCB_CMD_POLL waits in the context too: who asks for completions looks at its files.
  */
 #include "sentry/kernel/aio.h"
 #include "sentry/kernel/settings.h"
@@ -14,17 +14,26 @@
 #include <linux/mman.h>
 
 #include "base/list.h"
+#include "base/log.h"
 #include "base/string.h"
 #include "sentry/kernel/eventfd.h"
 #include "sentry/kernel/signal.h"
 #include "sentry/kernel/task.h"
 #include "sentry/mm/mm.h"
 #include "sentry/sys/syscall.h"
+#include "sentry/vfs/poll_wqueues.h"
 #include "sentry/vfs/select.h"
 #include "sentry/vfs/vfs.h"
 
 static _Atomic u64 aio_nr; /* events asked for, of all contexts */
 #define UIO_FAST 8
+
+struct aio_poll { /* IOCB_CMD_POLL that has not happened yet */
+	struct list_head node;
+	struct file *file; /* reference */
+	u64 data, ucb;
+	u32 events;
+};
 
 struct aio_ctx {
 	struct list_head node;
@@ -34,6 +43,8 @@ struct aio_ctx {
 	/* lock: */
 	struct io_event *ring;
 	u32 size, head, tail; /* free running */
+	struct list_head polls; /* of aio_poll.node */
+	u32 npolls;
 	u32 asked; /* of aio_nr */
 	bool dead;
 	struct waitq wait;
@@ -43,10 +54,22 @@ struct aio_table { /* mm->aio */
 };
 static spinlock_t aio_lock = SPINLOCK_INIT; /* mm->aio and its list */
 
+static void poll_drop(struct aio_poll *p)
+{
+	file_put(p->file);
+	kfree(p);
+}
+
 static void ctx_put(struct aio_ctx *c)
 {
 	if (!refcount_dec_and_test(&c->ref))
 		return;
+	while (!list_empty(&c->polls)) {
+		struct aio_poll *p = list_first(&c->polls, struct aio_poll, node);
+
+		list_del(&p->node);
+		poll_drop(p);
+	}
 	atomic_fetch_sub(&aio_nr, c->asked);
 	kfree(c->ring);
 	kfree(c);
@@ -113,6 +136,7 @@ static struct aio_ctx *ctx_new(u32 n)
 	}
 	c->size = size;
 	refcount_set(&c->ref, 1);
+	list_init(&c->polls);
 	waitq_init(&c->wait);
 	return c;
 }
@@ -125,7 +149,8 @@ SYSCALL2(io_setup, u32, n, u64, uctx)
 
 	if (get_user(old, uctx))
 		return -EFAULT;
-	if (old || !n)
+	/* As many as that overflow the ring that Linux makes, before it looks at the limit. */
+	if (old || !n || n > 0x10000000u / sizeof(struct io_event) / 2)
 		return -EINVAL;
 	if (atomic_fetch_add(&aio_nr, n) + n > settings.aio_max_nr) {
 		atomic_fetch_sub(&aio_nr, n);
@@ -194,22 +219,26 @@ static bool ctx_full(struct aio_ctx *c)
 	bool full;
 
 	spin_lock(&c->lock);
-	full = c->tail - c->head >= c->size;
+	full = c->tail - c->head + c->npolls >= c->size;
 	spin_unlock(&c->lock);
 	return full;
 }
 
-static void complete(struct aio_ctx *c, const struct iocb *cb, u64 ucb, long res)
+static void post(struct aio_ctx *c, u64 data, u64 ucb, long res)
 {
-	struct io_event ev = { .data = cb->aio_data, .obj = ucb, .res = res };
-	struct file *f;
+	struct io_event ev = { .data = data, .obj = ucb, .res = res == -ERESTARTSYS ? -EINTR : res };
 
-	if (res == -ERESTARTSYS)
-		ev.res = -EINTR;
 	spin_lock(&c->lock);
 	c->ring[c->tail++ & (c->size - 1)] = ev;
 	spin_unlock(&c->lock);
 	wake_up_all(&c->wait);
+}
+
+static void complete(struct aio_ctx *c, const struct iocb *cb, u64 ucb, long res)
+{
+	struct file *f;
+
+	post(c, cb->aio_data, ucb, res);
 	if (!(cb->aio_flags & IOCB_FLAG_RESFD))
 		return;
 	f = fget(cb->aio_resfd);
@@ -219,40 +248,91 @@ static void complete(struct aio_ctx *c, const struct iocb *cb, u64 ucb, long res
 	}
 }
 
-static long do_rw(struct file *f, const struct iocb *cb, bool write, bool vec)
+/* Reads and writes: what is wrong with the request is returned, what came of it is *res. */
+static long do_rw(struct file *f, const struct iocb *cb, bool write, bool vec, long *res)
 {
 	struct iovec_k fast[UIO_FAST], *iov = fast;
 	struct iov_iter it;
 	u64 pos = cb->aio_offset;
-	long ret;
+	long err = cb->aio_flags & IOCB_FLAG_IOPRIO ? ioprio_check(cb->aio_reqprio) : 0;
 
+	if (!err)
+		err = vfs_rw_flags(f, (u32)cb->aio_rw_flags, write);
+	if (err)
+		return err;
 	if (!(f->mode & (write ? FMODE_WRITE : FMODE_READ)))
 		return -EBADF;
-	if ((s64)pos < 0)
-		return -EINVAL;
-	ret = vec ? iov_iter_import(&it, cb->aio_buf, cb->aio_nbytes, fast, &iov) :
+	err = vec ? iov_iter_import(&it, cb->aio_buf, cb->aio_nbytes, fast, &iov) :
 		    iov_iter_user(&it, fast, cb->aio_buf, cb->aio_nbytes);
-	if (!ret)
-		ret = write ? vfs_write(f, &it, &pos) : vfs_read(f, &it, &pos);
+	if (!err && (s64)pos < 0)
+		err = -EINVAL;
+	if (!err)
+		*res = vfs_rw(f, &it, f->mode & FMODE_PREAD ? (s64)pos : -1, (u32)cb->aio_rw_flags, write);
 	if (iov != fast)
 		kfree(iov);
-	return ret;
+	return err;
 }
 
-static long do_one(struct file *f, const struct iocb *cb)
+static long do_sync(struct file *f, const struct iocb *cb, bool data, long *res)
+{
+	if (cb->aio_buf || cb->aio_offset || cb->aio_nbytes || cb->aio_rw_flags || !f->fop->fsync)
+		return -EINVAL;
+	*res = f->fop->fsync(f, data);
+	return 0;
+}
+
+static long do_one(struct file *f, const struct iocb *cb, long *res)
 {
 	switch (cb->aio_lio_opcode) {
 	case IOCB_CMD_PREAD:
 	case IOCB_CMD_PREADV:
-		return do_rw(f, cb, false, cb->aio_lio_opcode == IOCB_CMD_PREADV);
+		return do_rw(f, cb, false, cb->aio_lio_opcode == IOCB_CMD_PREADV, res);
 	case IOCB_CMD_PWRITE:
 	case IOCB_CMD_PWRITEV:
-		return do_rw(f, cb, true, cb->aio_lio_opcode == IOCB_CMD_PWRITEV);
+		return do_rw(f, cb, true, cb->aio_lio_opcode == IOCB_CMD_PWRITEV, res);
 	case IOCB_CMD_FSYNC:
 	case IOCB_CMD_FDSYNC:
-		return f->fop->fsync ? f->fop->fsync(f, cb->aio_lio_opcode == IOCB_CMD_FDSYNC) : -EINVAL;
+		return do_sync(f, cb, cb->aio_lio_opcode == IOCB_CMD_FDSYNC, res);
 	}
 	return -EINVAL;
+}
+
+/* A descriptor to be told by must be an eventfd. */
+static long check_resfd(const struct iocb *cb)
+{
+	struct file *f;
+	long err;
+
+	if (!(cb->aio_flags & IOCB_FLAG_RESFD))
+		return 0;
+	if (cb->aio_lio_opcode == IOCB_CMD_POLL) { /* nobody but io_getevents(2) looks whether it has happened */
+		klog(LOG_WARN, "io_submit: IOCB_CMD_POLL with IOCB_FLAG_RESFD is not implemented");
+		return -EINVAL;
+	}
+	f = fget(cb->aio_resfd);
+	if (!f)
+		return -EBADF;
+	err = file_is_eventfd(f) ? 0 : -EINVAL;
+	file_put(f);
+	return err;
+}
+
+static long submit_poll(struct aio_ctx *c, struct file *f, const struct iocb *cb, u64 ucb)
+{
+	struct aio_poll *p;
+
+	if ((u16)cb->aio_buf != cb->aio_buf || cb->aio_offset || cb->aio_nbytes || cb->aio_rw_flags)
+		return -EINVAL;
+	p = kzalloc(sizeof(*p));
+	if (!p)
+		return -EAGAIN;
+	*p = (struct aio_poll){ .file = file_get(f), .data = cb->aio_data, .ucb = ucb, .events = (u32)cb->aio_buf | EPOLLERR | EPOLLHUP };
+	spin_lock(&c->lock);
+	list_add_tail(&p->node, &c->polls);
+	c->npolls++;
+	spin_unlock(&c->lock);
+	wake_up_all(&c->wait); /* who waits looks at this file too */
+	return 0;
 }
 
 /* Errors found before the request starts are the submitter's; those of the I/O itself are in its completion. */
@@ -260,20 +340,27 @@ static long submit_one(struct aio_ctx *c, u64 ucb)
 {
 	struct iocb cb;
 	struct file *f;
+	long err, res;
 
 	if (copy_from_user(&cb, ucb, sizeof(cb)))
 		return -EFAULT;
 	if (cb.aio_reserved2 || (s64)cb.aio_nbytes < 0 || cb.aio_lio_opcode > IOCB_CMD_PWRITEV ||
-	    cb.aio_lio_opcode == IOCB_CMD_POLL || cb.aio_lio_opcode == IOCB_CMD_NOOP)
+	    cb.aio_lio_opcode == IOCB_CMD_NOOP)
 		return -EINVAL;
+	if (put_user(0u, ucb + offsetof(struct iocb, aio_key)))
+		return -EFAULT;
 	if (ctx_full(c))
 		return -EAGAIN;
 	f = fget(cb.aio_fildes);
 	if (!f)
 		return -EBADF;
-	complete(c, &cb, ucb, do_one(f, &cb));
+	err = check_resfd(&cb);
+	if (!err && cb.aio_lio_opcode == IOCB_CMD_POLL)
+		err = submit_poll(c, f, &cb, ucb);
+	else if (!err && !(err = do_one(f, &cb, &res)))
+		complete(c, &cb, ucb, res);
 	file_put(f);
-	return 0;
+	return err;
 }
 
 SYSCALL3(io_submit, u64, id, s64, n, u64, ucbs)
@@ -298,18 +385,42 @@ SYSCALL3(io_submit, u64, id, s64, n, u64, ucbs)
 	return done ? done : err;
 }
 
-/* Nothing is ever under way between calls. */
+static struct aio_poll *poll_claim(struct aio_ctx *c, u64 ucb)
+{
+	struct aio_poll *p, *found = NULL;
+
+	spin_lock(&c->lock);
+	list_for_each(p, &c->polls, node)
+		if (p->ucb == ucb) {
+			found = p;
+			break;
+		}
+	if (found) {
+		list_del(&found->node);
+		c->npolls--;
+	}
+	spin_unlock(&c->lock);
+	return found;
+}
+
+/* Only polls are ever under way between calls; one that is cancelled completes with nothing. */
 SYSCALL3(io_cancel, u64, id, u64, ucb, u64, uresult)
 {
 	struct aio_ctx *c;
+	struct aio_poll *p;
 	u32 key;
 
 	if (get_user(key, ucb + offsetof(struct iocb, aio_key)))
 		return -EFAULT;
 	c = ctx_find(id, false);
+	p = c ? poll_claim(c, ucb) : NULL;
+	if (p) {
+		post(c, p->data, ucb, 0);
+		poll_drop(p);
+	}
 	if (c)
 		ctx_put(c);
-	return -EINVAL;
+	return p ? -EINPROGRESS : -EINVAL;
 }
 
 /* ---- reaping ---- */
@@ -326,6 +437,80 @@ static bool take_event(struct aio_ctx *c, struct io_event *ev)
 	return any;
 }
 
+/* The nth poll from the start, referenced by its file; NULL: there are fewer. */
+static struct aio_poll *nth_poll(struct aio_ctx *c, u32 n, struct file **f, u64 *ucb)
+{
+	struct aio_poll *p, *found = NULL;
+
+	spin_lock(&c->lock);
+	list_for_each(p, &c->polls, node)
+		if (!n--) {
+			found = p;
+			*f = file_get(p->file);
+			*ucb = p->ucb;
+			break;
+		}
+	spin_unlock(&c->lock);
+	return found;
+}
+
+/* Those that have happened complete; with a table the task is hung into the queues of the others. */
+static void look_at_polls(struct aio_ctx *c, struct poll_table *pt)
+{
+	struct file *f;
+	u64 ucb;
+
+	for (u32 n = 0; c->npolls;) {
+		struct aio_poll *p = nth_poll(c, n, &f, &ucb);
+		u32 mask;
+
+		if (!p)
+			return;
+		if (pt)
+			pt->events = p->events;
+		mask = vfs_poll(f, pt) & p->events;
+		p = mask ? poll_claim(c, ucb) : NULL;
+		if (p) {
+			post(c, p->data, ucb, mask);
+			poll_drop(p);
+		} else {
+			n++;
+		}
+		file_put(f);
+	}
+}
+
+/* Asleep until one happens, or a completion comes, or another is submitted. 0, -ETIMEDOUT or -EINTR. */
+static long wait_for_polls(struct aio_ctx *c, u64 deadline)
+{
+	struct poll_wqueues *pwq = kzalloc(sizeof(*pwq));
+	u32 head = READ_ONCE(c->head), npolls = READ_ONCE(c->npolls);
+	struct file *keeper; /* an entry wants a file; the context itself is the caller's */
+	long err = 0;
+	u64 ucb;
+
+	if (!pwq)
+		return -ENOMEM;
+	if (!nth_poll(c, 0, &keeper, &ucb)) {
+		kfree(pwq);
+		return 0;
+	}
+	poll_init(pwq);
+	pwq->pt.events = EPOLLIN;
+	pwq->pt.queue(&pwq->pt, keeper, &c->wait);
+	file_put(keeper);
+	look_at_polls(c, &pwq->pt);
+	if (READ_ONCE(c->tail) == head && READ_ONCE(c->npolls) == npolls && !READ_ONCE(c->dead)) {
+		if (signal_pending())
+			err = -EINTR;
+		else if (poll_sleep(pwq, deadline))
+			err = -ETIMEDOUT;
+	}
+	poll_free(pwq);
+	kfree(pwq);
+	return err;
+}
+
 static long get_events(struct aio_ctx *c, s64 min, s64 max, u64 uevents, u64 deadline, bool nowait)
 {
 	struct io_event ev;
@@ -333,6 +518,7 @@ static long get_events(struct aio_ctx *c, s64 min, s64 max, u64 uevents, u64 dea
 	long err;
 
 	for (;;) {
+		look_at_polls(c, NULL);
 		while (n < max && take_event(c, &ev)) {
 			if (copy_to_user(uevents + n * sizeof(ev), &ev, sizeof(ev)))
 				return n ? n : -EFAULT;
@@ -340,7 +526,8 @@ static long get_events(struct aio_ctx *c, s64 min, s64 max, u64 uevents, u64 dea
 		}
 		if (n >= min || nowait)
 			return n;
-		err = wait_event_interruptible_until(c->wait, READ_ONCE(c->head) != READ_ONCE(c->tail) || READ_ONCE(c->dead),
+		err = READ_ONCE(c->npolls) ? wait_for_polls(c, deadline) :
+		      wait_event_interruptible_until(c->wait, READ_ONCE(c->head) != READ_ONCE(c->tail) || READ_ONCE(c->dead) || READ_ONCE(c->npolls),
 						     deadline);
 		if (err == -ETIMEDOUT)
 			nowait = true;

@@ -197,16 +197,21 @@ SYSCALL4(pwritev, s32, fd, u64, uvec, u64, nr, s64, pos)
 	return pos < 0 ? -EINVAL : rw_vector(fd, uvec, nr, pos, true, true);
 }
 
-long vfs_rw(struct file *f, struct iov_iter *it, s64 pos, u32 flags, bool write)
+long vfs_rw_flags(const struct file *f, u32 flags, bool write)
 {
-	u32 before = current->rwf;
-	long ret;
-
 	if (flags & ~(u32)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
 		return -EOPNOTSUPP;
 	/* A write into the page cache may always wait; a read of it is taken not to. */
-	if (flags & RWF_NOWAIT && write && !f->fop->poll)
-		return -EOPNOTSUPP;
+	return flags & RWF_NOWAIT && write && !f->fop->poll ? -EOPNOTSUPP : 0;
+}
+
+long vfs_rw(struct file *f, struct iov_iter *it, s64 pos, u32 flags, bool write)
+{
+	u32 before = current->rwf;
+	long ret = vfs_rw_flags(f, flags, write);
+
+	if (ret)
+		return ret;
 	current->rwf = flags & (RWF_NOWAIT | (write ? RWF_APPEND : 0));
 	if (pos != -1)
 		ret = rw_at(f, it, pos, write);

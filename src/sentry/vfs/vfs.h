@@ -312,6 +312,8 @@ long kernel_write(struct file *f, const void *buf, size_t n, u64 pos);
 /* Bodies of read(2)/write(2) on a file with the checks of vfs_read: used by splice, sendfile, io_uring. */
 long vfs_read(struct file *f, struct iov_iter *it, u64 *pos);
 long vfs_write(struct file *f, struct iov_iter *it, u64 *pos);
+/* 0, or -EOPNOTSUPP: RWF_* that f cannot have. */
+long vfs_rw_flags(const struct file *f, u32 flags, bool write);
 /* preadv2(2) and pwritev2(2): pos -1 is the file's own; flags are RWF_*. */
 long vfs_rw(struct file *f, struct iov_iter *it, s64 pos, u32 flags, bool write);
 int file_fallocate(struct file *f, u32 mode, s64 off, s64 len);
