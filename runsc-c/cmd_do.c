@@ -280,7 +280,7 @@ static void fill_in(struct sandbox_config *cfg)
 
 int cmd_do(int argc, char **argv)
 {
-	struct sandbox_config cfg = { .ncpus = usable_cpus(), .mem_size = host_memory(), .ntrees = 1, .trees = { { "/", true } }, .log_fd = -1, .listener = -1, .oom_adj_fd = -1 };
+	struct sandbox_config cfg = { .ncpus = usable_cpus(), .mem_size = host_memory(), .ntrees = 1, .trees = { { "/", true } }, .log_fd = -1, .start_fd = -1, .listener = -1, .oom_adj_fd = -1 };
 	const char *platform = "auto";
 	int c, err;
 

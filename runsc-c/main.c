@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "host/exit.h"
 #include "oci/flags.h"
 #include "oci/oci.h"
 #include "standard_files.h"
@@ -42,14 +43,17 @@ struct clock_sample program_start;
 
 int fail(const char *fmt, ...)
 {
-	char line[1024];
+	char line[1024] = "runsc-c: ";
+	int skip = (int)strlen(line), n;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
+	n = vsnprintf(line + skip, sizeof(line) - 1 - (size_t)skip, fmt, ap);
 	va_end(ap);
-	dprintf(STDERR_FILENO, "runsc-c: %s\n", line);
-	oci_log_error(line);
+	oci_log_error(line + skip);
+	n = MIN(skip + n, (int)sizeof(line) - 2);
+	line[n++] = '\n';
+	host_complain(line, (size_t)n);
 	return STATUS_FAILED;
 }
 

@@ -90,6 +90,7 @@ static void serve_client(struct relay *r, struct relay_client *c)
 		return;
 	}
 	m->id = c->id;
+	r->start_asked |= m->kind == CONTROL_ASK && m->ask == HC_ASK_START;
 	if (!pass_on(r, (size_t)n, &msg))
 		drop(r, c);
 }

@@ -22,6 +22,7 @@ struct relay {
 	int listener; /* -1: none */
 	int control;  /* to the sandbox */
 	u32 next_id;
+	bool start_asked; /* HC_ASK_START has been passed on */
 	struct relay_client {
 		int fd; /* -1: free */
 		u32 id;

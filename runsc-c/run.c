@@ -31,6 +31,7 @@ struct run {
 	int control;
 	int signals;
 	bool contained;
+	void (*ready)(void);
 	struct relay relay;
 	bool have_report;
 	struct sandbox_report report;
@@ -77,11 +78,22 @@ static void reap(struct process *p)
 		p->pid = 0;
 }
 
+/* A container that was created and not started is the runtime's process, which these end. */
+static bool ends_created(int sig)
+{
+	return sig == SIGTERM || sig == SIGINT || sig == SIGHUP || sig == SIGQUIT;
+}
+
 static void forward(struct run *r)
 {
 	struct signalfd_siginfo info;
 
 	while (read(r->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (r->ready && !r->relay.start_asked && ends_created((int)info.ssi_signo)) {
+			r->report = (struct sandbox_report){ .kind = REPORT_SIGNALED, .value = info.ssi_signo };
+			r->have_report = true;
+			return;
+		}
 		struct control_msg msg = { CONTROL_SIGNAL, info.ssi_signo, .terminal = !r->contained || info.ssi_code == SI_KERNEL };
 
 		if (info.ssi_signo != SIGCHLD)
@@ -94,6 +106,11 @@ static void take_report(struct run *r)
 	struct sandbox_report report;
 
 	while (!r->have_report && recv(r->control, &report, sizeof(report), MSG_DONTWAIT) == sizeof(report)) {
+		if (report.kind == REPORT_SPAWN && report.state == SPAWN_READY) {
+			if (r->ready)
+				r->ready();
+			continue;
+		}
 		if (report.kind == REPORT_SPAWN) {
 			relay_report(&r->relay, &report);
 			continue;
@@ -254,7 +271,8 @@ static int start(const struct sandbox_config *cfg, struct run *r, const struct l
 
 int run_sandbox(const struct sandbox_config *cfg)
 {
-	struct run r = { .sandbox = { .name = "sandbox" }, .gofer = { .name = "gofer" }, .contained = cfg->contained };
+	struct run r = { .sandbox = { .name = "sandbox" }, .gofer = { .name = "gofer" }, .contained = cfg->contained,
+			 .ready = cfg->ready };
 	const struct process *dead = NULL;
 	struct links l;
 	int status;

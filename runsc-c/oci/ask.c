@@ -53,17 +53,40 @@ int ask_send(const struct container *c, enum hc_ask ask, u32 value, int text)
 	return -1;
 }
 
-int ask_answer(int fd)
+int ask_receive(int fd, int timeout_ms, struct relay_answer *a)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	struct relay_answer a;
 	ssize_t n;
 
-	if (poll(&p, 1, ASK_TIMEOUT_MS) == 0) {
+	if (poll(&p, 1, timeout_ms) == 0) {
 		close(fd);
 		return -ETIMEDOUT;
 	}
-	n = recv(fd, &a, sizeof(a), 0);
+	n = recv(fd, a, sizeof(*a), 0);
 	close(fd);
-	return n != sizeof(a) || a.state != SPAWN_ANSWERED ? -EPIPE : -(int)a.value;
+	return n != sizeof(*a) ? -EPIPE : 0;
+}
+
+int ask_answer(int fd)
+{
+	struct relay_answer a;
+	int err = ask_receive(fd, ASK_TIMEOUT_MS, &a);
+
+	return err ? err : a.state != SPAWN_ANSWERED ? -EPIPE : -(int)a.value;
+}
+
+void describe_failed_exec(const struct relay_answer *a, const char *program, const char *cwd, char *buf, size_t size)
+{
+	const char *why = a->value == ENOENT ? "no such file or directory" :
+			  a->value == EACCES ? "permission denied" :
+			  a->value == ENOEXEC ? "exec format error" : strerror((int)a->value);
+
+	if (a->state == SPAWN_NO_CWD)
+		snprintf(buf, size, "chdir to cwd (\"%s\") set in config.json failed: %s", cwd, why);
+	else if (a->value != ENOENT)
+		snprintf(buf, size, "exec: \"%s\": %s", program, why);
+	else if (strchr(program, '/'))
+		snprintf(buf, size, "exec: \"%s\": stat %s: %s", program, program, why);
+	else
+		snprintf(buf, size, "exec: \"%s\": executable file not found in $PATH", program);
 }

@@ -121,6 +121,14 @@ static void warn_of_ignored(const struct spec *spec)
 			oci_warn("process.%s: left out: programs run inside the sandbox, where no such profile holds", labels[i]);
 }
 
+/* A step of init_spawn()'s process. To one that gave up already nothing can be said, but it has said why. */
+static int let_go(int go, int ready)
+{
+	if (write(go, "g", 1) != 1 && errno != EPIPE)
+		return oci_fail("the container's process: %s", strerror(errno));
+	return init_wait_ready(ready);
+}
+
 static int make_process(struct container *c, struct spec *spec, const struct create_options *o, bool foreground)
 {
 	struct init_request req = { .spec = spec, .container = c, .console_socket = o->console_socket,
@@ -132,6 +140,8 @@ static int make_process(struct container *c, struct spec *spec, const struct cre
 		return oci_fail("cannot allocate tty if runc will detach without setting console socket");
 	if (!spec->process.terminal && o->console_socket)
 		return oci_fail("cannot use console socket if runc will not detach or allocate tty");
+	if (container_mark_created(c))
+		return 1;
 	c->pid = init_spawn(&req, &go, &ready, &joined);
 	if (c->pid < 0) {
 		c->pid = 0;
@@ -146,11 +156,12 @@ static int make_process(struct container *c, struct spec *spec, const struct cre
 		err = hooks_run(spec->hooks, "prestart", c, STATUS_CREATING);
 	if (!err)
 		err = hooks_run(spec->hooks, "createRuntime", c, STATUS_CREATING);
-	/* To one that gave up already nothing can be said, but it has said why. */
 	if (!err)
-		err = write(go, "g", 1) == 1 || errno == EPIPE ? init_wait_ready(ready) : oci_fail("the container's process: %s", strerror(errno));
+		err = let_go(go, ready);
 	if (!err)
 		err = hooks_run(spec->hooks, "createContainer", c, STATUS_CREATING);
+	if (!err)
+		err = let_go(go, ready);
 	close(go);
 	close(ready);
 	return err ? err : write_pid_file(o->pid_file, c->pid);
@@ -221,7 +232,14 @@ static int start(struct container *c)
 		return oci_fail("cannot start a container that has stopped");
 	if (s != STATUS_CREATED)
 		return oci_fail("cannot start an already running container");
+	err = hooks_run(c->hooks, "startContainer", c, STATUS_CREATED);
+	if (err) { /* the container is stopped (runtime-spec, "Lifecycle") */
+		kill(c->pid, SIGKILL);
+		return err;
+	}
 	err = init_start(c);
+	if (!err)
+		container_mark_started(c);
 	if (!err)
 		hooks_run(c->hooks, "poststart", c, STATUS_RUNNING); /* a failure is said, and no more (runtime-spec, "Lifecycle") */
 	return err;
@@ -250,8 +268,11 @@ int cmd_run(int argc, char **argv)
 		return err < 0 ? 0 : err;
 	block_all_signals(); /* before there is a child whose end could be missed */
 	err = create(&c, id, &o, !o.detach);
-	if (!err)
+	if (!err) {
 		err = start(&c);
+		if (err)
+			undo(&c);
+	}
 	if (err || o.detach)
 		return err;
 	container_close(&c);

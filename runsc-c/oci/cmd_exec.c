@@ -256,7 +256,7 @@ static u32 put_strings(struct pen *p, char **v)
 static char request[sizeof(struct control_msg) + SPAWN_MAX] __attribute__((aligned(8)));
 
 /* Bytes of the message, or 0: it is too long. */
-static size_t make_request(const struct spec_process *p)
+static size_t make_request(const struct spec_process *p, const char *exe)
 {
 	struct control_msg *m = (struct control_msg *)request;
 	struct hc_spawn *s = (struct hc_spawn *)(m + 1);
@@ -273,6 +273,7 @@ static size_t make_request(const struct spec_process *p)
 	memcpy(s->rlimits, p->rlimits, sizeof(s->rlimits));
 	s->ngroups = p->ngroups;
 	put(&pen, p->groups, p->ngroups * sizeof(u32));
+	put(&pen, exe, strlen(exe) + 1);
 	put(&pen, p->cwd, strlen(p->cwd) + 1);
 	s->argc = put_strings(&pen, p->args);
 	s->envc = put_strings(&pen, p->env);
@@ -312,23 +313,16 @@ static void forward(int signals, int fd)
 	}
 }
 
-/* In the words of runc: engines take the status of the whole from them. */
 static __noreturn void answer_failed(int ready, const struct spec_process *p, const struct relay_answer *a)
 {
-	const char *program = p->args[0], *why = a->value == ENOENT ? "no such file or directory" :
-						 a->value == EACCES ? "permission denied" : strerror((int)a->value);
+	char text[4096];
 
-	if (a->state == SPAWN_NO_CWD)
-		dprintf(ready, "chdir to cwd (\"%s\") set in config.json failed: %s", p->cwd, why);
-	else if (a->value != ENOENT)
-		dprintf(ready, "exec: \"%s\": %s", program, why);
-	else if (strchr(program, '/'))
-		dprintf(ready, "exec: \"%s\": stat %s: %s", program, program, why);
-	else
-		dprintf(ready, "exec: \"%s\": executable file not found in $PATH", program);
+	describe_failed_exec(a, p->args[0], p->cwd, text, sizeof(text));
+	dprintf(ready < 0 ? STDERR_FILENO : ready, ready < 0 ? "runsc-c: %s\n" : "%s", text);
 	_exit(255);
 }
 
+/* ready: of who waits for the start, or -1. */
 static __noreturn void stand(int fd, int ready, const struct spec_process *p)
 {
 	struct pollfd polls[2] = { { .fd = fd, .events = POLLIN }, { .events = POLLIN } };
@@ -348,9 +342,11 @@ static __noreturn void stand(int fd, int ready, const struct spec_process *p)
 			_exit(137);
 		switch (a.state) {
 		case SPAWN_STARTED:
+			title_set(p->args);
+			if (ready < 0)
+				break;
 			if (write(ready, "", 1) != 1)
 				_exit(255);
-			title_set(p->args);
 			close(ready);
 			break;
 		case SPAWN_FAILED:
@@ -394,7 +390,7 @@ static __noreturn void proxy_main(const struct container *c, const struct spec_p
 	if (p->terminal && o->console_socket)
 		init_take_terminal(o->console_socket, p, ready);
 	fd = ask_connect(c);
-	n = make_request(p);
+	n = make_request(p, p->args[0]);
 	if (!n)
 		dprintf(ready, "the arguments and the environment are larger than %u bytes", SPAWN_MAX);
 	else if (fd < 0 || !send_request(fd, n))
@@ -402,6 +398,18 @@ static __noreturn void proxy_main(const struct container *c, const struct spec_p
 	else
 		stand(fd, ready, p);
 	_exit(255);
+}
+
+__noreturn void exec_program(const struct container *c, const struct spec_process *p, const char *exe)
+{
+	int fd = ask_connect(c);
+	size_t n = make_request(p, exe);
+
+	if (fd < 0 || !n || !send_request(fd, n)) {
+		dprintf(STDERR_FILENO, "runsc-c: %s: the container's process does not answer: %s\n", exe, n ? strerror(errno) : "too long");
+		_exit(255);
+	}
+	stand(fd, -1, p);
 }
 
 /* In the container's pid namespace, if it has one of its own. */
@@ -469,13 +477,14 @@ static int start(struct container *c, const struct spec_process *p, const struct
 static int check_status(enum container_status s, const struct exec_options *o)
 {
 	switch (s) {
+	case STATUS_CREATED:
 	case STATUS_RUNNING: return 0;
 	case STATUS_PAUSED:
 		return o->ignore_paused
 			       ? 0
 			       : oci_fail("cannot exec in a paused container (use --ignore-paused to override)");
 	case STATUS_STOPPED: return oci_fail("cannot exec in a stopped container: it is not running");
-	default: return oci_fail("cannot exec in a container that has not been started: its sandbox is made by start");
+	default: return oci_fail("cannot exec in a container that is being created");
 	}
 }
 

@@ -265,15 +265,42 @@ u64 process_start_time(pid_t pid)
 	return state == 'Z' || state == 'X' ? 0 : start;
 }
 
+#define MARK_PATH_MAX 4200
+static void mark_path(const struct container *c, char *path)
+{
+	snprintf(path, MARK_PATH_MAX, "%s/created", c->dir);
+}
+
+int container_mark_created(const struct container *c)
+{
+	char path[MARK_PATH_MAX];
+	int fd;
+
+	mark_path(c, path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return oci_fail("%s: %s", path, strerror(errno));
+	close(fd);
+	return 0;
+}
+
+void container_mark_started(const struct container *c)
+{
+	char path[MARK_PATH_MAX];
+
+	mark_path(c, path);
+	unlink(path);
+}
+
 enum container_status container_status(const struct container *c)
 {
-	char path[4200];
+	char path[MARK_PATH_MAX];
 
 	if (!c->pid || process_start_time(c->pid) != c->start_time)
 		return STATUS_STOPPED;
 	if (cgroup_frozen(c))
 		return STATUS_PAUSED;
-	snprintf(path, sizeof(path), "%s/start.fifo", c->dir);
+	mark_path(c, path);
 	return access(path, F_OK) < 0 ? STATUS_RUNNING : STATUS_CREATED;
 }
 

@@ -7,13 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "oci/oci.h"
+
+enum hook_place { HOOK_HOST, HOOK_NAMESPACES /* the host's files, the container's namespaces */, HOOK_INSIDE };
 
 struct hook {
 	const char *path;
@@ -60,7 +64,29 @@ static void enter_container(pid_t pid)
 		}
 }
 
-static __noreturn void exec_hook(const struct hook *h, int input, pid_t container)
+/* startContainer is a program of the container: it runs inside, as the runtime's own rights there are. */
+static __noreturn void exec_inside(const struct hook *h, const struct container *c)
+{
+	struct spec_process p = { .args = h->args, .env = h->env, .cwd = "/", .umask = ~0u };
+	char *no_env[] = { NULL }, *own_name[] = { (char *)h->path, NULL };
+
+	if (!p.env)
+		p.env = no_env;
+	if (!p.args)
+		p.args = own_name;
+	for (u32 i = 0; i < 4; i++) /* all but the ambient ones */
+		p.caps[i] = (2ull << CAP_LAST_CAP) - 1;
+	for (u32 i = 0; i < SPEC_RLIMITS; i++) {
+		struct rlimit r;
+
+		getrlimit((__rlimit_resource_t)i, &r);
+		p.rlimits[i][0] = r.rlim_cur;
+		p.rlimits[i][1] = r.rlim_max;
+	}
+	exec_program(c, &p, h->path);
+}
+
+static __noreturn void exec_hook(const struct hook *h, int input, const struct container *c, enum hook_place place)
 {
 	char *no_env[] = { NULL }, *own_name[] = { (char *)h->path, NULL };
 	sigset_t none;
@@ -69,8 +95,10 @@ static __noreturn void exec_hook(const struct hook *h, int input, pid_t containe
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	dup2(input, STDIN_FILENO);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
-	if (container)
-		enter_container(container);
+	if (place == HOOK_INSIDE)
+		exec_inside(h, c);
+	if (place == HOOK_NAMESPACES)
+		enter_container(c->pid);
 	execve(h->path, h->args ? h->args : own_name, h->env ? h->env : no_env);
 	dprintf(STDERR_FILENO, "runsc-c: hook %s: %s\n", h->path, strerror(errno));
 	_exit(127);
@@ -92,8 +120,7 @@ static int wait_hook(pid_t pid, const struct hook *h, bool *late)
 	return status;
 }
 
-/* container: whose namespaces it is to run in; 0: ours. */
-static int run_hook(const struct hook *h, const char *where, const char *state, pid_t container)
+static int run_hook(const struct hook *h, const char *where, const char *state, const struct container *c, enum hook_place place)
 {
 	/* A file: a hook that does not read a pipe would hold us up before its time is counted. */
 	int input = memfd_create("state", MFD_CLOEXEC), status;
@@ -107,7 +134,7 @@ static int run_hook(const struct hook *h, const char *where, const char *state, 
 	if (pid < 0)
 		return oci_fail("%s: %s", where, strerror(errno));
 	if (!pid)
-		exec_hook(h, input, container);
+		exec_hook(h, input, c, place);
 	close(input);
 	status = wait_hook(pid, h, &late);
 	if (late)
@@ -121,6 +148,7 @@ int hooks_run(struct json_object *hooks, const char *name, const struct containe
 {
 	struct json_reader r = { .document = "config.json" };
 	struct json_object *list = json_member(&r, hooks, "hooks", name, json_type_array), *state;
+	enum hook_place place = !strcmp(name, "createContainer") ? HOOK_NAMESPACES : !strcmp(name, "startContainer") ? HOOK_INSIDE : HOOK_HOST;
 	int err = 0;
 
 	if (r.failed)
@@ -135,7 +163,7 @@ int hooks_run(struct json_object *hooks, const char *name, const struct containe
 		snprintf(where, sizeof(where), "hooks.%s[%zu]", name, i);
 		if (read_hook(&h, json_object_array_get_idx(list, i), where, &r))
 			err = run_hook(&h, where, json_object_to_json_string_ext(state, JSON_C_TO_STRING_PLAIN),
-				       strcmp(name, "createContainer") ? 0 : c->pid);
+				       c, place);
 		else
 			err = oci_fail("%s", r.error);
 		free(h.args);
@@ -154,9 +182,6 @@ int hooks_check(struct json_object *hooks)
 		struct json_object *list = json_member(&r, hooks, "hooks", names[k], json_type_array);
 		size_t n = list ? json_object_array_length(list) : 0;
 
-		/* They would run inside, before the container's program, with its rights. */
-		if (n && !strcmp(names[k], "startContainer"))
-			json_fail(&r, "config.json: hooks.startContainer: not supported: no program of the sandbox comes before the container's own");
 		for (size_t i = 0; i < n && !r.failed; i++) {
 			struct hook h;
 			char where[80];

@@ -27,9 +27,11 @@
 
 #include "choose.h"
 #include "command.h"
+#include "host/exit.h"
 #include "host/hostmem.h"
 #include "oci/network.h"
 #include "oci/oci.h"
+#include "relay.h"
 #include "run.h"
 #include "standard_files.h"
 
@@ -378,23 +380,13 @@ static int listen_for_exec(const struct container *c)
 	return fd;
 }
 
-/* The byte that start waits for; the FIFO is gone before it. */
-static void wait_for_start(const struct container *c)
+/* All is made; only start is missing. */
+static void is_ready(void)
 {
-	char path[4200];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/start.fifo", c->dir);
+	host_exit_report_start(-1);
 	if (write(ready_fd, "", 1) != 1)
 		_exit(1);
 	close(ready_fd);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		_exit(1);
-	unlink(path);
-	if (write(fd, "s", 1) != 1)
-		_exit(1);
-	close(fd);
 }
 
 /* Hooks, which run before "go", find the process in them. */
@@ -439,9 +431,11 @@ static __noreturn void init_main(const struct init_request *req, int go)
 	cfg.listener = listen_for_exec(req->container);
 	if (namespaces_has(&req->spec->namespaces, CLONE_NEWPID) && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
 		cfg.forked = enter_root;
-	wait_for_start(req->container);
-	if (chdir("/") < 0)
+	if (write(ready_fd, "", 1) != 1 || read(go, &byte, 1) != 1 || chdir("/") < 0)
 		_exit(1);
+	cfg.start_fd = ready_fd;
+	cfg.ready = is_ready;
+	host_exit_report_start(ready_fd);
 	_exit(run_sandbox(&cfg));
 }
 
@@ -472,11 +466,9 @@ pid_t init_spawn(const struct init_request *req, int *go, int *ready, bool *join
 {
 	const struct namespaces *ns = &req->spec->namespaces;
 	int gate[2], report[2], err;
-	char path[4200];
 	pid_t pid;
 
-	snprintf(path, sizeof(path), "%s/start.fifo", req->container->dir);
-	if (mkfifo(path, 0600) < 0 || pipe2(gate, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
+	if (pipe2(gate, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
 		return -1;
 	errno = -namespaces_enter_pid(ns);
 	if (errno)
@@ -501,37 +493,56 @@ pid_t init_spawn(const struct init_request *req, int *go, int *ready, bool *join
 	return pid;
 }
 
+/* Lines as they would be on standard error: one says why, those before an end that is well are warnings. */
+static int end_of_start(char *text, bool well)
+{
+	static const char command[] = "runsc-c: ";
+	char *line, *rest = text, *why = NULL;
+
+	while ((line = strsep(&rest, "\n"))) {
+		if (!strncmp(line, command, sizeof(command) - 1))
+			line += sizeof(command) - 1;
+		if (*line && well)
+			oci_warn("%s", line);
+		else if (*line && !why)
+			why = line;
+	}
+	if (well)
+		return 0;
+	return why ? oci_fail("unable to start container process: %s", why) : oci_fail("the container's process ended before it was ready");
+}
+
 int init_wait_ready(int ready)
 {
-	char text[1025];
-	ssize_t n = 0, got;
+	char text[4097];
+	size_t n = 0;
+	ssize_t got;
 
-	while (n < (ssize_t)sizeof(text) - 1 && (got = read(ready, text + n, sizeof(text) - 1 - (size_t)n)) > 0) {
-		n += got;
-		if (!text[0])
-			return 0;
+	while (n < sizeof(text) - 1 && (got = read(ready, text + n, sizeof(text) - 1 - n)) > 0) {
+		n += (size_t)got;
+		if (!text[n - 1])
+			return end_of_start(text, true);
 	}
 	text[n] = '\0';
-	return n ? oci_fail("unable to start container process: %s", text) : oci_fail("the container's process ended before it was ready");
+	return end_of_start(text, false);
+}
+
+static const char *text_of(struct json_object *o)
+{
+	return o && json_object_get_string(o) ? json_object_get_string(o) : "";
 }
 
 int init_start(const struct container *c)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0), fd;
-	struct pollfd p[2];
-	char path[4200], byte;
+	struct json_object *args = json_object_object_get(c->process, "args"), *cwd = json_object_object_get(c->process, "cwd");
+	int fd = ask_send(c, HC_ASK_START, 0, -1);
+	struct relay_answer a;
+	char text[4096];
 
-	snprintf(path, sizeof(path), "%s/start.fifo", c->dir);
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return oci_fail("%s: %s", path, strerror(errno));
-	p[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
-	p[1] = (struct pollfd){ .fd = pidfd, .events = POLLIN };
-	while (poll(p, 2, -1) < 0 && errno == EINTR)
-		;
-	if (read(fd, &byte, 1) != 1)
+	if (fd < 0 || ask_receive(fd, -1, &a))
 		return oci_fail("the container's process ended before it was started");
-	close(fd);
-	close(pidfd);
-	return 0;
+	if (!a.value || a.value == EALREADY)
+		return 0;
+	describe_failed_exec(&a, text_of(args ? json_object_array_get_idx(args, 0) : NULL), text_of(cwd), text, sizeof(text));
+	return oci_fail("unable to start container process: %s", text);
 }

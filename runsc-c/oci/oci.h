@@ -60,6 +60,9 @@ void container_close(struct container *c);
 int container_remove(struct container *c); /* the folder */
 enum container_status container_status(const struct container *c);
 const char *container_status_name(enum container_status s);
+/* The mark in its folder that tells a created container from a running one. 0 or a status. */
+int container_mark_created(const struct container *c);
+void container_mark_started(const struct container *c);
 /* The document of `state`, also given to hooks. */
 struct json_object *container_state(const struct container *c, enum container_status s);
 u64 process_start_time(pid_t pid); /* 0: it is gone or a zombie */
@@ -93,6 +96,10 @@ int hooks_check(struct json_object *hooks);
 /* Run hooks.NAME in order, each with the state on stdin. 0 or a status. */
 int hooks_run(struct json_object *hooks, const char *name, const struct container *c, enum container_status s);
 
+/* ---- cmd_exec.c ---- */
+/* This process becomes the one that stands for a program inside: p's, of which the file is exe. */
+__noreturn void exec_program(const struct container *c, const struct spec_process *p, const char *exe);
+
 /* ---- init.c ---- */
 struct init_request {
 	struct spec *spec; /* its namespaces are open */
@@ -100,8 +107,10 @@ struct init_request {
 	const char *console_socket; /* or NULL */
 	bool keep_terminal;	    /* run in the foreground: our standard files are the terminal */
 };
-/* Start the process that stands for the container; it waits for `go` and, when it is ready, for start. Its pid, or -1. *joined: it is
- * in its cgroup already. */
+/*
+ * Start the process that stands for the container. A byte of `go` and it enters the container; another, once it is ready, and it makes the
+ * sandbox, whose first program is held until init_start(), and is ready again. Its pid, or -1. *joined: it is in its cgroup already.
+ */
 pid_t init_spawn(const struct init_request *req, int *go, int *ready, bool *joined);
 /* Wait until it is ready. 0 or a status with its error printed. */
 int init_wait_ready(int ready);
@@ -115,6 +124,7 @@ sigset_t block_all_signals(void);
 int init_start(const struct container *c);
 
 /* ---- ask.c ---- */
+struct relay_answer;
 /* A connection to the process that stands for the container; -1 with errno. */
 int ask_connect(const struct container *c);
 /* Ask the sandbox; `text` gets the answer's text (-1: there is none). The connection that the answer comes over, or -1. */
@@ -122,6 +132,10 @@ int ask_send(const struct container *c, enum hc_ask ask, u32 value, int text);
 /* Wait for it: 0, -errno, -EPIPE when the sandbox is gone, or -ETIMEDOUT when it says nothing. The connection is closed. */
 #define ASK_TIMEOUT_MS 10000
 int ask_answer(int fd);
+/* The answer itself; -1: however long it takes. 0, -EPIPE or -ETIMEDOUT. */
+int ask_receive(int fd, int timeout_ms, struct relay_answer *a);
+/* Why a program was not started, in the words of runc: engines take the status of the whole from them. */
+void describe_failed_exec(const struct relay_answer *a, const char *program, const char *cwd, char *buf, size_t size);
 
 /* ---- signals.c ---- */
 /* A number, or a name with or without SIG; "": SIGTERM. -1: neither. */

@@ -242,6 +242,7 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->oom_score_adj = cfg->oom_score_adj;
 	bp->scheduling = cfg->scheduling;
 	bp->own_pid_namespace = cfg->own_pid_namespace;
+	bp->held = cfg->ready != NULL;
 	bp->nsettings = cfg->nsettings;
 	bp->settings_off = put(&p, cfg->settings, cfg->nsettings * sizeof(cfg->settings[0]), 8);
 	put_devices(&p, bp, cfg);

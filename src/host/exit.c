@@ -19,7 +19,7 @@
 #define LINE_MAX_BYTES 2048
 #define STATS_MAX (256u << 10)
 
-static int control = -1, log_fd = -1, err_fd = STDERR_FILENO;
+static int control = -1, log_fd = -1, err_fd = STDERR_FILENO, start_fd = -1;
 static bool want_stats;
 static void (*platform_counters)(void);
 static _Atomic u32 ending;
@@ -54,6 +54,19 @@ static void write_all(int fd, const char *p, size_t n)
 	}
 }
 
+void host_exit_report_start(int fd)
+{
+	start_fd = fd;
+}
+
+void host_complain(const char *line, size_t n)
+{
+	if (start_fd >= 0 && write(start_fd, line, n) == (ssize_t)n)
+		return;
+	start_fd = -1;
+	write_all(err_fd, line, n);
+}
+
 /* To the debug log if there is one. Errors are for the user in any case, with the command's name before them. */
 static void put_line(const char *line, size_t n)
 {
@@ -63,12 +76,14 @@ static void put_line(const char *line, size_t n)
 	if (log_fd >= 0)
 		write_all(log_fd, line, n);
 	if (n >= skip && !memcmp(line, error, skip)) {
-		struct iovec iov[] = { { (void *)command, sizeof(command) - 1 }, { (void *)(line + skip), n - skip } };
+		char text[sizeof(command) + LINE_MAX_BYTES];
 
-		if (writev(err_fd, iov, 2) < 0)
-			return;
+		memcpy(text, command, sizeof(command) - 1);
+		n = MIN(n - skip, LINE_MAX_BYTES);
+		memcpy(text + sizeof(command) - 1, line + skip, n);
+		host_complain(text, sizeof(command) - 1 + n);
 	} else if (log_fd < 0) {
-		write_all(err_fd, line, n);
+		host_complain(line, n);
 	}
 }
 
@@ -205,7 +220,7 @@ void host_fatal(const char *fmt, ...)
 	va_end(ap);
 	n = MIN(n + (size_t)MAX(more, 0), sizeof(line) - 2);
 	line[n++] = '\n';
-	write_all(err_fd, line, n);
+	host_complain(line, n);
 	if (log_fd >= 0)
 		write_all(log_fd, line, n);
 	report_and_leave(REPORT_PANIC, 0);

@@ -33,6 +33,10 @@ struct control_msg {
 /* Before the lock-down. log_fd: --debug-log, or -1. `counters` prints the platform's rows of --stats. */
 void host_exit_init(int control_fd, int log_fd, bool stats, void (*counters)(void));
 
+/* Lines for the user go to fd, a pipe of whoever waits for the start, for as long as that reads it; then to standard error. -1: at once. */
+void host_exit_report_start(int fd);
+void host_complain(const char *line, size_t n);
+
 /* Once no descriptor is closed any more: programs close their standard error, and what is to be said at the end is said even so. */
 void host_exit_keep_stderr(void);
 

@@ -252,16 +252,19 @@ static void lock_down(const struct sandbox_config *cfg, const struct isolation *
 
 void sandbox_main(const struct sandbox_config *cfg, const struct isolation *iso, int control, int go, const int *channels)
 {
-	int keep[MAX_CPUS + 3], err;
+	int keep[MAX_CPUS + 4], err;
 	const char *what = "";
 	u32 n = 0;
 
 	control_fd = control;
 	host_exit_init(control, cfg->log_fd, cfg->stats, cfg->platform == SANDBOX_KVM ? kvm_counters : ptrace_counters);
+	host_exit_report_start(cfg->start_fd);
 	keep[n++] = control;
 	keep[n++] = go;
 	if (cfg->log_fd >= 0)
 		keep[n++] = cfg->log_fd;
+	if (cfg->start_fd >= 0)
+		keep[n++] = cfg->start_fd;
 	for (u32 cpu = 0; cpu < cfg->ncpus; cpu++) {
 		keep[n++] = channels[cpu];
 		serve_gofer_channel(cpu, channels[cpu]);

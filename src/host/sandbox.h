@@ -55,6 +55,7 @@ struct sandbox_config {
 	u32 seccomp_len;
 	u64 ignored_signals; /* as in boot_params */
 	void (*forked)(const struct sandbox_config *cfg); /* in the command's process, when the other two have been made; or NULL */
+	void (*ready)(void); /* there, too, when all is made and the first program waits for HC_ASK_START; NULL: it is not held */
 	bool own_pid_namespace; /* of a container: the first process is its init (pid_namespaces(7)) */
 	bool own_network; /* the command is in a network namespace that is not the host's: the sandbox needs no other */
 	bool host_sockets; /* its sockets are the host's, in the command's network namespace, which it stays in */
@@ -71,6 +72,7 @@ struct sandbox_config {
 	bool strace, stats, no_uring;
 	u32 kvm_without; /* KVM_WITHOUT_* */
 	int log_fd;	/* --debug-log, or -1 */
+	int start_fd;	/* what goes wrong before the first program runs is written here rather than to standard error; or -1 */
 	int listener;	/* socket for those who start further programs, or -1 (the command's process alone has it) */
 	u32 umask, uid, gid;
 	bool stdio_closed[3]; /* the command was started without it */

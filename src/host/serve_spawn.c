@@ -98,7 +98,7 @@ s64 serve_spawn_say(u32 cpu, void *req)
 {
 	const struct hc_spawn_say *s = req;
 
-	if (s->state > SPAWN_ANSWERED)
+	if (s->state > SPAWN_READY)
 		return -EINVAL;
 	host_say_spawn(s->id, s->state, s->value);
 	return 0;

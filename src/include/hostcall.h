@@ -160,8 +160,8 @@ struct hc_scheduling {
 	u32 pad;
 };
 
-/* A further program, started from outside in a running sandbox. `data`: groups (u32), then NUL-terminated strings: the working
- * directory, arguments, environment. */
+/* A further program, started from outside in a running sandbox. `data`: groups (u32), then NUL-terminated strings: the
+ * file to execute, the working directory, arguments, environment. */
 #define SPAWN_MAX (128u << 10) /* bytes of a whole request */
 struct hc_spawn {
 	u32 uid, gid, umask;
@@ -181,9 +181,11 @@ struct hc_spawn_take {
 };
 enum hc_spawn_state { SPAWN_STARTED, SPAWN_FAILED /* value: errno */, SPAWN_EXITED /* value: status */, SPAWN_SIGNALED /* value: signal */,
 		      SPAWN_NO_CWD /* failed so, at its working directory; value: errno */,
-		      SPAWN_ANSWERED /* no program: what was asked is done; value: 0 or errno */ };
+		      SPAWN_ANSWERED /* no program: what was asked is done; value: 0 or errno */,
+		      SPAWN_READY /* id 0: the first program, which is held, only awaits HC_ASK_START */ };
 /* What can be asked of a running sandbox. The value: */
-enum hc_ask { HC_ASK_SIGNAL_ALL /* a signal for every process */, HC_ASK_STACKS, HC_ASK_LOG_LEVEL /* as in boot_params */, HC_ASK_STRACE /* 0 or 1 */ };
+enum hc_ask { HC_ASK_SIGNAL_ALL /* a signal for every process */, HC_ASK_STACKS, HC_ASK_LOG_LEVEL /* as in boot_params */, HC_ASK_STRACE /* 0 or 1 */,
+	      HC_ASK_START /* the first program, which was held: answered when it runs, or with why it does not */ };
 struct hc_spawn_say {
 	u32 id;
 	u32 state; /* enum hc_spawn_state */
@@ -318,7 +320,7 @@ struct boot_params {
 	u64 seccomp_off; /* struct sock_filter[seccomp_len]: of every program that is started from outside */
 	u32 seccomp_len; /* 0: none */
 	u32 contained;	 /* 1: of a container */
-	u32 pad1;
+	u32 held;	 /* 1: the first program waits for HC_ASK_START */
 	u32 host_network; /* 1: the sockets of the first network namespace are the host's */
 	u32 nsettings;
 	u32 ndevices;

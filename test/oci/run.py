@@ -671,6 +671,64 @@ class Oci(unittest.TestCase):
         with open(trace) as f:
             self.assertEqual(f.read().split("\n")[:-1], [n + " y 1" for n in ("prestart", "createRuntime", "createContainer", "poststart", "poststop")])
 
+    def test_start_container_hooks(self):
+        """They run inside, with the rights of root there, before the program."""
+        hook = {"path": "/bin/busybox", "args": ["sh", "-c", "echo $X $(cat | grep -o '\"status\":\"[a-z]*\"') $(pwd) $$ >> /tmp/hook; mkdir /tmp/made; "
+                                                 "chown 7 /tmp/made"], "env": ["PATH=/bin", "X=y"]}
+        self.bundle.config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
+        self.bundle.config["hooks"] = {"startContainer": [hook, dict(hook, env=["PATH=/bin", "X=z"])]}
+        self.bundle.config["process"]["user"] = {"uid": 1000, "gid": 1000}
+        self.assertEqual(self.sh("cat /tmp/hook; stat -c %u /tmp/made; id -u"),
+                         'y "status":"created" / 2\nz "status":"created" / ' + self.sh("tail -1 /tmp/hook").split()[-1] + "\n7\n1000\n")
+        for path, words in ("/bin/false", ["hooks.startContainer[0]", "/bin/false", "exit status 1"]), ("/nosuch", ["hooks.startContainer[0]", "exit status 255"]):
+            self.bundle.config["hooks"] = {"startContainer": [{"path": path}]}
+            r = self.run_args("echo", "ran")
+            self.assertEqual((r.returncode, r.stdout), (1, ""), r.stderr)
+            for w in words:
+                self.assertIn(w, r.stderr)
+            self.assertEqual(os.listdir(self.root), [])
+
+    # ---- what fails on the way ----
+
+    def test_mount_that_fails(self):
+        good = json.dumps(self.bundle.config)
+        open(os.path.join(self.bundle.rootfs, "file"), "w").close()
+        os.symlink("loop", os.path.join(self.bundle.rootfs, "loop"))
+        for mount, words in [({"destination": "/file", "type": "tmpfs", "source": "t"}, ['error mounting "t" to rootfs at "/file"', "not a directory"]),
+                             ({"destination": "/file/below", "type": "tmpfs", "source": "t"}, ['rootfs at "/file/below"', "not a directory"]),
+                             ({"destination": "/loop", "type": "tmpfs", "source": "t"}, ['rootfs at "/loop"', "symbolic links"]),
+                             ({"destination": "/m", "type": "tmpfs", "source": "t", "options": ["size=much"]}, ['rootfs at "/m"', "invalid argument"])]:
+            self.bundle.config = json.loads(good)
+            self.bundle.config["mounts"].append(mount)
+            self.bundle.write()
+            for command in "create", "run":
+                self.refused(self.call(command, "c"), "unable to start container process: error mounting", *words)
+                self.assertEqual(os.listdir(self.root), [])
+
+    def test_links_at_mount_points(self):
+        """A link that leads nowhere leads to what is made for the mount, inside the root."""
+        outside = os.path.join(self.top, "outside")
+        for name, to in ("abs", outside), ("rel", "../../../.." + outside + "2"), ("chain", "rel/more"), ("file", "/run/x/resolv.conf"):
+            os.symlink(to, os.path.join(self.bundle.rootfs, name))
+        self.bundle.config["mounts"] += [{"destination": "/" + name, "type": "tmpfs", "source": name} for name in ("abs", "rel", "chain")]
+        self.bundle.config["mounts"].append({"destination": "/file", "type": "bind", "source": "/etc/hostname", "options": ["bind"]})
+        out = self.sh("grep -E '^(abs|rel|chain) ' /proc/mounts | cut -d' ' -f1,2; cat /file; ls -l /run/x/resolv.conf | wc -l")
+        with open("/etc/hostname") as f:
+            self.assertEqual(out, f"abs {outside}\nrel {outside}2\nchain {outside}2/more\n{f.read()}1\n")
+        self.assertEqual([n for n in os.listdir(self.top) if n.startswith("outside")], [])
+
+    def test_program_that_cannot_be_executed(self):
+        path = os.path.join(self.bundle.rootfs, "bad")
+        with open(path, "wb") as f:
+            f.write(b"\x7fELF and no more")
+        os.chmod(path, 0o755)
+        self.create("/bad")
+        self.refused(self.call("start", "c"), 'unable to start container process: exec: "/bad": exec format error')
+        self.wait_status("stopped")
+        self.ok("delete", "c")
+        self.refused(self.call("run", "c"), 'exec: "/bad": exec format error')
+        self.assertEqual(os.listdir(self.root), [])
+
     def test_hook_asks_for_the_state(self):
         out = os.path.join(self.top, "asked")
         script = f"cat > /dev/null; {RUNTIME} --root {self.root} state c > {out}"
@@ -891,7 +949,26 @@ class Oci(unittest.TestCase):
         self.refused(self.call("exec", "c", "true"), "not running")
         self.ok("delete", "c")
         self.create("true")
-        self.refused(self.call("exec", "c", "true"), "has not been started")
+
+    def test_exec_before_start(self):
+        self.create("sh", "-c", "echo the program is $$")
+        self.assertEqual(self.ok("exec", "c", "sh", "-c", "echo $$; kill -TERM 1"), "2\n")
+        self.assertEqual(self.status(), "created")
+        self.ok("start", "c")
+        self.wait_status("stopped")
+        self.assertEqual(self.output(), "the program is 1\n")
+        self.refused(self.call("start", "c"), "stopped")
+
+    def test_created_and_ended(self):
+        """What would end the runtime's own process ends a container that has not been started; others are for its program, which is not there."""
+        self.create("true")
+        for sig in "USR1", "WINCH":
+            self.ok("kill", "c", sig)
+        self.ok("exec", "c", "true")
+        self.assertEqual(self.status(), "created")
+        self.ok("kill", "c", "TERM")
+        self.wait_status("stopped")
+        self.refused(self.call("start", "c"), "cannot start a container that has stopped")
 
     def test_exec_paused(self):
         self.running()
@@ -1034,7 +1111,6 @@ class Oci(unittest.TestCase):
                                    (("linux", "namespaces"), [{"type": "uts"}, {"type": 7}], ["linux.namespaces[1].type", "string"]),
                                    (("linux", "intelRdt"), {"closID": "x"}, ["linux.intelRdt"]),
                                    (("linux", "personality"), {"domain": "LINUX32"}, ["linux.personality.domain"]),
-                                   (("hooks",), {"startContainer": [{"path": "/bin/true"}]}, ["hooks.startContainer"]),
                                    (("hooks",), {"poststop": [{"path": "/bin/true"}, {"path": "true"}]}, ["hooks.poststop[1].path"]),
                                    (("annotations",), {"k": 5}, ["annotations.k"]),
                                    (("linux", "cgroupsPath"), "/../../x", ["cgroupsPath"])]:

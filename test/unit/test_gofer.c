@@ -501,7 +501,7 @@ static void make_files(void)
 
 static int setup(void **state)
 {
-	struct sandbox_config cfg = { .ncpus = 1, .ntrees = 2, .trees = { { dir, true }, { rw_dir, false } }, .log_fd = -1 };
+	struct sandbox_config cfg = { .ncpus = 1, .ntrees = 2, .trees = { { dir, true }, { rw_dir, false } }, .log_fd = -1, .start_fd = -1 };
 	struct isolation iso;
 	int pair[2], go[2];
 

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "host/exit.h"
 #include "host/gofer/gofer_priv.h"
 #include "host/lockdown.h"
 #include "seccomp_gofer.h"
@@ -57,8 +58,7 @@ static __noreturn void die(const char *what, int err)
 	char line[256];
 	int n = snprintf(line, sizeof(line), "runsc-c: gofer: %s: %s\n", what, strerror(-err));
 
-	if (write(STDERR_FILENO, line, (size_t)n) < 0)
-		_exit(126);
+	host_complain(line, (size_t)MIN(n, (int)sizeof(line) - 1));
 	_exit(125);
 }
 
@@ -230,11 +230,14 @@ void gofer_main(const struct sandbox_config *cfg, const struct isolation *iso, i
 {
 	/* Rights over files, those that root in a container has too. */
 	static const int caps[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID };
-	int keep[MAX_CPUS + 1], trees[SANDBOX_TREES_MAX], err;
+	int keep[MAX_CPUS + 2], trees[SANDBOX_TREES_MAX], err;
 	const char *what = "";
 	u32 n = 0;
 
+	host_exit_report_start(cfg->start_fd);
 	keep[n++] = go;
+	if (cfg->start_fd >= 0)
+		keep[n++] = cfg->start_fd;
 	for (u32 cpu = 0; cpu < cfg->ncpus; cpu++)
 		keep[n++] = channels[cpu];
 	err = lockdown_begin(keep, n, &what);

@@ -178,13 +178,14 @@ static long do_ask(const struct question *q)
 	case HC_ASK_STACKS: return write_stacks(q->out);
 	case HC_ASK_LOG_LEVEL: return set_log_level(q->value);
 	case HC_ASK_STRACE: return set_strace(q->value);
+	case HC_ASK_START: return -EALREADY;
 	default: return -EOPNOTSUPP;
 	}
 }
 
-static void answer(const struct question *q, long err)
+static void answer(const struct question *q, u32 state, long err)
 {
-	struct hc_spawn_say say = { .id = q->id, .state = SPAWN_ANSWERED, .value = (u32)-err };
+	struct hc_spawn_say say = { .id = q->id, .state = state, .value = (u32)-err };
 	struct hc_file2 out = { .handle = q->out };
 
 	if (q->out != HC_NO_HANDLE)
@@ -192,12 +193,33 @@ static void answer(const struct question *q, long err)
 	hostcall(HC_SPAWN_SAY, &say, sizeof(say));
 }
 
+/* HC_ASK_START, which is answered when there is something to say; it may be asked once. */
+static _Atomic(struct question *) starter;
+
+static bool start_held_program(struct question *q)
+{
+	struct question *none = NULL;
+
+	if (!boot_params->held || !atomic_compare_exchange_strong(&starter, &none, q))
+		return false;
+	release_init();
+	return true;
+}
+
+void ask_answer_start(u32 state, long err)
+{
+	if (atomic_load(&starter))
+		answer(atomic_load(&starter), state, err);
+}
+
 static void ask_task(void *arg)
 {
 	struct question *q = arg;
 
 	spawn_wait_allowed();
-	answer(q, do_ask(q));
+	if (q->ask == HC_ASK_START && start_held_program(q))
+		return;
+	answer(q, SPAWN_ANSWERED, do_ask(q));
 	kfree(q);
 }
 
@@ -213,5 +235,5 @@ void ask_request(u32 id, u32 ask, u32 value, u32 handle)
 			return;
 		kfree(q);
 	}
-	answer(&question, -ENOMEM);
+	answer(&question, SPAWN_ANSWERED, -ENOMEM);
 }

@@ -148,8 +148,7 @@ static long exec_program(const struct program *p, char *path)
 		return err;
 	err = change_dir(p->cwd, p->umask, p->complain);
 	if (err) { /* which is no fault of the program: said by itself */
-		if (p->cwd_failed)
-			*p->cwd_failed = true;
+		*p->cwd_failed = true;
 		return err;
 	}
 	err = find_program(p->exe, p->env, path);
@@ -160,19 +159,41 @@ static long exec_program(const struct program *p, char *path)
 	return err;
 }
 
+/* ---- a first program that is held, as that of a container which was created and not started ---- */
+
+static struct waitq release_wait = WAITQ_INIT(release_wait);
+static bool released;
+
+void release_init(void)
+{
+	WRITE_ONCE(released, true);
+	wake_up_all(&release_wait);
+}
+
+static void hold_init(void)
+{
+	spawn_allow();
+	spawn_ready();
+	wait_event(release_wait, READ_ONCE(released));
+}
+
 static void program_main(void *arg)
 {
 	struct start *s = arg;
 	char *path = kmalloc(PATH_MAX);
-	long err = path ? exec_program(s->program, path) : -ENOMEM;
-	bool first;
+	bool first = !current->proc->spawn_id;
+	long err;
 
+	if (first && boot_params->held)
+		hold_init();
+	err = path ? exec_program(s->program, path) : -ENOMEM;
 	kfree(path);
-	first = !current->proc->spawn_id;
 	/* What is said of it comes in order: that it was started, and later that it ended; of one that was not, only why. */
 	if (err)
 		current->proc->spawn_id = 0;
-	else if (current->proc->spawn_id)
+	if (first)
+		ask_answer_start(*s->program->cwd_failed ? SPAWN_NO_CWD : SPAWN_ANSWERED, err);
+	else if (!err)
 		spawn_started(current->proc->spawn_id);
 	s->err = err;
 	WRITE_ONCE(s->finished, true);
@@ -240,12 +261,13 @@ long start_program(const struct program *p)
 long start_init(void)
 {
 	const struct boot_params *b = boot_params;
+	bool cwd_failed = false;
 	struct program p = {
 		.argv = boot_vector(b->argv_off, b->argc), .env = boot_vector(b->envp_off, b->envc), .exe = boot_string(b->exe_off),
 		.cwd = boot_string(b->cwd_off), .umask = b->umask, .stdio = b->stdio, .tty = &console, .uid = b->uid, .gid = b->gid,
 		.caps = b->caps, .groups = pa_to_va(b->groups_off), .ngroups = b->ngroups, .rlimits = b->rlimits,
 		.no_new_privs = b->no_new_privs, .oom_score_adj = b->oom_score_adj, .scheduling = &b->scheduling,
-		.ignored_signals = b->ignored_signals, .complain = true,
+		.ignored_signals = b->ignored_signals, .complain = !b->held, .cwd_failed = &cwd_failed,
 	};
 	long err;
 

@@ -50,6 +50,11 @@ void spawn_started(u32 id)
 	say(id, SPAWN_STARTED, 0);
 }
 
+void spawn_ready(void)
+{
+	say(0, SPAWN_READY, 0);
+}
+
 void spawn_exited(u32 id, s32 code)
 {
 	if (code & 0x7f)
@@ -116,12 +121,12 @@ static long start(u32 id, const struct hc_spawn *r, u64 len, bool *cwd_failed)
 	if (r->oom_score_adj < -1000 || r->oom_score_adj > 1000 || r->ngroups > (len - sizeof(*r)) / sizeof(u32))
 		return close_files(r);
 	t = (struct text){ (const char *)r->data + r->ngroups * sizeof(u32), (const char *)r + len, false };
+	p.exe = next_string(&t);
 	p.cwd = next_string(&t);
 	p.argv = next_vector(&t, r->argc);
 	p.env = next_vector(&t, r->envc);
 	p.tty = &tty;
 	if (!t.bad && p.argv && p.env && r->argc) {
-		p.exe = p.argv[0];
 		err = start_program(&p);
 	} else {
 		close_files(r);

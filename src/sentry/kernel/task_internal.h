@@ -64,7 +64,7 @@ struct program {
 	bool no_new_privs, complain;
 	s32 oom_score_adj;
 	const struct hc_scheduling *scheduling;
-	bool *cwd_failed; /* told when it was the working directory that failed; or NULL */
+	bool *cwd_failed; /* told when it was the working directory that failed */
 	u64 ignored_signals; /* bit n-1: signal n */
 	u32 spawn_id; /* 0: process 1 */
 };
@@ -75,7 +75,10 @@ long sched_start(struct task *t, const struct hc_scheduling *s);
 /* fork.c: a process without a parent, in the first one's place of the tree of files when that is there. NULL: no memory. */
 struct task *fork_program(void (*fn)(void *), void *arg, u32 spawn_id);
 /* spawn.c: events of the host side, and the end of such a process (status as wait(2) has it). */
-void spawn_allow(void); /* process 1 runs: requests and signals that came earlier go on */
+void spawn_allow(void); /* process 1 runs, or is held: requests and signals that came earlier go on */
+void spawn_ready(void); /* the first program is held */
+void release_init(void); /* it goes on */
+void ask_answer_start(u32 state, long err); /* HC_ASK_START, if it was asked; SPAWN_ANSWERED or _NO_CWD */
 bool spawn_allowed(void);
 void host_signals_allow(void); /* events.c */
 void spawn_request(u32 id, u64 len);

@@ -442,6 +442,19 @@ const char *errno_name(int err)
 	return err > 0 && err < (int)ARRAY_SIZE(names) ? names[err] : NULL;
 }
 
+int errno_words(int err, char *buf, size_t size)
+{
+	const char *name = errno_name(err), *words = name ? kstrchr(name, '(') : NULL;
+	int n;
+
+	if (!words)
+		return kscnprintf(buf, size, "error %d", err);
+	n = kscnprintf(buf, size, "%.*s", (int)strlen(words + 1) - 1, words + 1);
+	if (n > 0 && buf[0] >= 'A' && buf[0] <= 'Z')
+		buf[0] = (char)(buf[0] | 0x20);
+	return n;
+}
+
 const char *file_type_name(u32 mode)
 {
 	switch (mode & S_IFMT) {

@@ -1,5 +1,6 @@
 /* The tree that a sandbox starts with. */
 #include <linux/fcntl.h>
+#include <linux/limits.h>
 #include <linux/mount.h>
 #include <linux/stat.h>
 
@@ -14,7 +15,76 @@
 #include "hostcall.h"
 #include "base/log.h"
 #include "sentry/vfs/internal.h"
+#include "sentry/trace/names.h"
 #include "sentry/vfs/mount_tree.h"
+
+#define LINKS_MAX 40
+
+/* The symbolic link at path, or NULL. */
+static char *read_link(const char *path)
+{
+	struct path at;
+	char *text = NULL;
+
+	if (path_lookup(AT_FDCWD, path, 0, &at))
+		return NULL;
+	if (S_ISLNK(at.dentry->inode->mode) && !at.dentry->inode->iop->get_link && at.dentry->inode->iop->readlink)
+		text = at.dentry->inode->iop->readlink(at.dentry->inode);
+	path_put(&at);
+	return text;
+}
+
+static bool exists(const char *path)
+{
+	struct path at;
+
+	if (path_lookup(AT_FDCWD, path, LOOKUP_FOLLOW, &at))
+		return false;
+	path_put(&at);
+	return true;
+}
+
+/* path, whose first n bytes name a link to text, by way of that link. */
+static char *follow(const char *path, u32 n, const char *text)
+{
+	char *buf = kmalloc(PATH_MAX);
+	u32 dir = n;
+
+	while (dir && path[dir - 1] != '/')
+		dir--;
+	if (buf && ksnprintf(buf, PATH_MAX, "%.*s%s%s", text[0] == '/' ? 0 : (int)dir, path, text, path + n) < PATH_MAX)
+		return buf;
+	kfree(buf);
+	return NULL;
+}
+
+/*
+ * Where a mount at path is to be: a link whose target is not there leads, inside the root, to what will be made there, as a link to what exists
+ * leads to that. To be freed; NULL: no memory, or too many links.
+ */
+static char *mount_place(const char *path)
+{
+	char *now = kstrdup(path), *next = now;
+
+	for (u32 links = 0, n = 1; now && now[n - 1]; n++) {
+		char c = now[n], *text = NULL;
+
+		if (c && c != '/')
+			continue;
+		now[n] = 0;
+		if (!exists(now))
+			text = read_link(now);
+		now[n] = c;
+		if (!text)
+			continue;
+		next = links++ < LINKS_MAX ? follow(now, n, text) : NULL;
+		kfree(text);
+		kfree(now);
+		now = next;
+		n = 0;
+	}
+	return now;
+}
 
 /* mkdir -p for the sentry's own mount points; what exists already is fine. */
 static void make_directories(const char *path)
@@ -22,14 +92,11 @@ static void make_directories(const char *path)
 	char *copy = kstrdup(path);
 
 	for (char *p = copy ? copy + 1 : NULL; p && *p; p++) {
-		struct path made;
 		char *slash = kstrchr(p, '/');
 
 		if (slash)
 			*slash = 0;
-		if (path_lookup(AT_FDCWD, copy, LOOKUP_FOLLOW, &made) == 0)
-			path_put(&made);
-		else
+		if (!exists(copy))
 			kern_mkdir(copy, 0755);
 		if (!slash)
 			break;
@@ -45,10 +112,8 @@ static void make_file(const char *path)
 	char *dir = kstrdup(path), *slash = NULL;
 	struct path made;
 
-	if (!path_lookup(AT_FDCWD, path, LOOKUP_FOLLOW, &made)) {
-		path_put(&made);
+	if (exists(path))
 		goto out;
-	}
 	for (char *p = dir; p && *p; p++)
 		if (*p == '/')
 			slash = p;
@@ -65,6 +130,23 @@ out:
 static const char *boot_text(u64 off)
 {
 	return (const char *)boot_params + off;
+}
+
+/* A tree that is not what was asked for is not to be run in. */
+static __printf(2, 3) __noreturn void give_up(int err, const char *fmt, ...)
+{
+	struct hc_exit req = { .status = 1 };
+	static char line[2048];
+	char why[64];
+	va_list ap;
+
+	va_start(ap, fmt);
+	kvsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	errno_words(err, why, sizeof(why));
+	klog(LOG_ERR, "%.1700s: %s", line, why);
+	hostcall(HC_EXIT, &req, sizeof(req));
+	panic("HC_EXIT returned");
 }
 
 /* ---- what config.json masks and makes read-only ---- */
@@ -125,7 +207,7 @@ static void restrict_path(const struct boot_mount *bm)
 		path_put(&at);
 	}
 	if (err) /* not to be had half */
-		panic("%s cannot be %s: error %d", target, bm->kind == BOOT_MOUNT_MASK ? "masked" : "made read-only", -err);
+		give_up(-err, "%.1000s cannot be %s", target, bm->kind == BOOT_MOUNT_MASK ? "masked" : "made read-only");
 }
 
 /* ---- mounts ---- */
@@ -137,16 +219,18 @@ static void mount_boot_entry(const struct boot_mount *bm)
 		[BOOT_MOUNT_DEV] = "tmpfs", [BOOT_MOUNT_DEVPTS] = "devpts", [BOOT_MOUNT_MQUEUE] = "mqueue", [BOOT_MOUNT_CGROUP] = "cgroup2",
 	};
 	struct memfs_data overlay = { .lower_tree = bm->gofer_tree, .has_lower = true };
-	const char *target = boot_text(bm->target_off), *type = bm->overlay ? "overlay" : types[bm->kind];
+	const char *place = boot_text(bm->target_off), *type = bm->overlay ? "overlay" : types[bm->kind];
 	void *data = bm->kind != BOOT_MOUNT_GOFER ? NULL : bm->overlay ? (void *)&overlay : (void *)&bm->gofer_tree;
 	const char *source = boot_text(bm->source_off);
-	int err;
+	char *target = init_root.mnt ? mount_place(place) : kstrdup(place);
+	int err = target ? 0 : -ELOOP;
 
-	if (init_root.mnt && bm->is_file)
+	if (!err && init_root.mnt && bm->is_file)
 		make_file(target);
-	else if (init_root.mnt)
+	else if (!err && init_root.mnt)
 		make_directories(target);
-	err = kern_mount_at(type, *source ? source : type, target, bm->flags, boot_text(bm->options_off), data);
+	if (!err)
+		err = kern_mount_at(type, *source ? source : type, target, bm->flags, boot_text(bm->options_off), data);
 	if (!err && bm->kind == BOOT_MOUNT_DEV) {
 		struct path at;
 
@@ -157,7 +241,8 @@ static void mount_boot_entry(const struct boot_mount *bm)
 		}
 	}
 	if (err)
-		klog(LOG_ERR, "cannot mount %s at %s: error %d", type, target, -err);
+		give_up(-err, "error mounting \"%.200s\" to rootfs at \"%.1000s\"", *source ? source : type, place);
+	kfree(target);
 }
 
 /* config-linux.md, "Devices". What is there already stays. */
