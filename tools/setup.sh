@@ -3,7 +3,7 @@
 # Run as root.
 set -eu
 
-build="gcc meson ninja-build pkg-config python3 libc6-dev linux-libc-dev libseccomp-dev libcap-dev liburing-dev libjson-c-dev"
+build="gcc meson ninja-build pkg-config python3 libc6-dev linux-libc-dev libseccomp-dev libcap-dev liburing-dev libjson-c-dev libprotobuf-c-dev protobuf-c-compiler"
 tests="libcmocka-dev binutils busybox-static dash bash gawk sed findutils tar gzip perl git sqlite3 openssl stress-ng
 	musl-tools python3 procps nodejs gdb strace iproute2 debhelper dpkg-dev"
 
