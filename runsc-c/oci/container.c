@@ -84,10 +84,13 @@ int container_new(struct container *c, const char *id)
 	return take_lock(c);
 }
 
+/* Unlocked before it is closed: a child that was frozen as soon as it was in its cgroup may have the open file still. */
 void container_close(struct container *c)
 {
-	if (c->lock >= 0)
+	if (c->lock >= 0) {
+		flock(c->lock, LOCK_UN);
 		close(c->lock);
+	}
 	c->lock = -1;
 }
 

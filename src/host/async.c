@@ -173,9 +173,9 @@ s64 async_cancel(u64 cookie)
 	return ret;
 }
 
-void async_forget(hc_handle h, const struct handle *was)
+void async_forget(hc_handle h)
 {
-	if (!was->registered)
+	if (!engine->knows(h))
 		return;
 	pthread_mutex_lock(&lock);
 	engine->forget(h);

@@ -24,6 +24,6 @@ bool async_has_uring(void);
 s64 async_submit(const struct hc_submit *req);
 s64 async_cancel(u64 cookie);
 /* A handle goes away; operations in flight keep their file. */
-void async_forget(hc_handle h, const struct handle *was);
+void async_forget(hc_handle h);
 
 #endif

@@ -85,6 +85,11 @@ static void poll_arm_control(void)
 	list_add(ASYNC_CONTROL, control, POLLIN, false, 0);
 }
 
+static bool poll_knows(hc_handle h)
+{
+	return false;
+}
+
 static void poll_forget(hc_handle h)
 {
 }
@@ -155,6 +160,7 @@ const struct async_engine async_poll = {
 	.start = poll_start,
 	.cancel = poll_cancel,
 	.arm_control = poll_arm_control,
+	.knows = poll_knows,
 	.forget = poll_forget,
 	.wait = poll_wait,
 };

@@ -35,6 +35,7 @@ struct async_engine {
 	int (*start)(struct async_op *op);  /* its stage says what */
 	void (*cancel)(struct async_op *op);
 	void (*arm_control)(void);
+	bool (*knows)(hc_handle h); /* without the lock: has it something to forget? */
 	void (*forget)(hc_handle h);
 	/* The event thread: wait, and call async_done() for what completed. */
 	void (*wait)(void);

@@ -9,9 +9,11 @@
 #define ENTRIES 64
 #define NFILES 4096u
 #define CONTROL_SLOT (NFILES - 1)
+#define NSLOTS CONTROL_SLOT /* for files; more may be open: those with the same slot take it from each other */
 #define TAG_CANCEL (u64)(ASYNC_MAX + 1)
 
 static struct io_uring ring;
+static _Atomic u32 owners[NSLOTS]; /* whose slot it is: handle + 1, or 0 */
 
 static int restrict_ring(void)
 {
@@ -51,20 +53,30 @@ static int uring_init(int control_fd)
 	return err;
 }
 
+static u32 slot_of(hc_handle h)
+{
+	return handle_index(h) % NSLOTS;
+}
+
+static bool uring_knows(hc_handle h)
+{
+	return atomic_load(&owners[slot_of(h)]) == h + 1;
+}
+
 static int file_slot(struct async_op *op)
 {
-	u32 slot = handle_index(op->handle);
+	u32 slot = slot_of(op->handle);
 	int fd = op->h.fd, n;
 
-	if (op->h.registered)
+	if (uring_knows(op->handle))
 		return (int)slot;
-	if (slot >= CONTROL_SLOT)
-		return -ENFILE;
+	/* What names the slot and has not been taken by the kernel yet would get the wrong file; what it has taken holds the right one. */
+	if (io_uring_sq_ready(&ring) && (io_uring_submit(&ring) < 0 || io_uring_sq_ready(&ring)))
+		return -EBUSY;
 	n = io_uring_register_files_update(&ring, slot, &fd, 1);
 	if (n != 1)
 		return n < 0 ? n : -EIO;
-	op->h.registered = true;
-	handle_set_registered(op->handle);
+	atomic_store(&owners[slot], op->handle + 1);
 	return (int)slot;
 }
 
@@ -143,7 +155,10 @@ static void uring_forget(hc_handle h)
 {
 	int none = -1;
 
-	io_uring_register_files_update(&ring, handle_index(h), &none, 1);
+	if (!uring_knows(h)) /* another has taken it */
+		return;
+	io_uring_register_files_update(&ring, slot_of(h), &none, 1);
+	atomic_store(&owners[slot_of(h)], 0);
 }
 
 static void uring_wait(void)
@@ -166,6 +181,7 @@ const struct async_engine async_uring = {
 	.start = uring_start,
 	.cancel = uring_cancel,
 	.arm_control = uring_arm_control,
+	.knows = uring_knows,
 	.forget = uring_forget,
 	.wait = uring_wait,
 };

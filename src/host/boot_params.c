@@ -219,6 +219,14 @@ static u64 machine_memory(void)
 	return sysinfo(&info) < 0 ? 0 : ((u64)info.totalram + info.totalswap) * info.mem_unit;
 }
 
+/* Both processes raise their limit to what it may be. */
+static u64 host_files(void)
+{
+	struct rlimit r;
+
+	return getrlimit(RLIMIT_NOFILE, &r) < 0 ? 1024 : r.rlim_max;
+}
+
 int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 {
 	struct boot_params *bp = hostmem_boot_params();
@@ -243,6 +251,7 @@ int boot_params_fill(const struct sandbox_config *cfg, u64 first_free)
 	bp->scheduling = cfg->scheduling;
 	bp->own_pid_namespace = cfg->own_pid_namespace;
 	bp->held = cfg->ready != NULL;
+	bp->host_files = host_files();
 	bp->nsettings = cfg->nsettings;
 	bp->settings_off = put(&p, cfg->settings, cfg->nsettings * sizeof(cfg->settings[0]), 8);
 	put_devices(&p, bp, cfg);

@@ -83,14 +83,3 @@ int handle_remove(hc_handle h, struct handle *out)
 	pthread_mutex_unlock(&lock);
 	return err;
 }
-
-void handle_set_registered(hc_handle h)
-{
-	struct slot *s;
-
-	pthread_mutex_lock(&lock);
-	s = slot_of(h);
-	if (s)
-		s->h.registered = true;
-	pthread_mutex_unlock(&lock);
-}

@@ -21,7 +21,6 @@ struct handle {
 	int fd;
 	u8 kind;	 /* enum handle_kind */
 	bool nonblock;	 /* O_NONBLOCK is set on this open file, which is ours alone */
-	bool registered; /* with io_uring, under its index; async.c's */
 };
 #define HANDLE_MAX 65536u
 
@@ -34,7 +33,5 @@ int handle_get_kind(hc_handle h, enum handle_kind kind, struct handle *out);
 /* Free it and give its descriptor to the caller, who closes it. */
 int handle_remove(hc_handle h, struct handle *out);
 static inline u32 handle_index(hc_handle h) { return h & 0xffff; }
-/* Note that io_uring knows it. */
-void handle_set_registered(hc_handle h);
 
 #endif

@@ -129,7 +129,7 @@ s64 serve_close(u32 cpu, void *arg)
 	err = handle_remove(req->handle, &h);
 	if (err)
 		return err;
-	async_forget(req->handle, &h);
+	async_forget(req->handle);
 	close(h.fd);
 	return 0;
 }

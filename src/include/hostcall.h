@@ -327,6 +327,7 @@ struct boot_params {
 	s32 oom_score_adj;	/* of the first process */
 	u64 devices_off;	/* struct boot_device[ndevices] */
 	u64 settings_off; /* struct boot_setting[nsettings] */
+	u64 host_files; /* descriptors that the sandbox process may have, and the gofer */
 	u64 ignored_signals; /* bit n-1: the command was started with signal n ignored, so the program is too */
 	char cpu_flags[2048]; /* "flags" line of /proc/cpuinfo */
 	char cpu_vendor[16];

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import os
+import pathlib
 import pty
 import random
 import re
@@ -363,6 +364,36 @@ class Limits(unittest.TestCase):
 
     def test_descriptors(self):
         self.limited(resource.RLIMIT_NOFILE, 10, "open files")
+
+    def test_more_files_than_descriptors(self):
+        """Files of a writable tree are as many as they are, whatever the host lets a process open: what nobody has open is closed there."""
+        n = 300 if PLATFORM == "kvm" else 1500
+        script = f'''if 1:
+            import os
+            gone = os.open("gone", os.O_RDWR | os.O_CREAT)
+            os.write(gone, b"still")
+            os.unlink("gone")
+            for i in range({n}):
+                with open(f"f{{i}}", "w") as f:
+                    f.write(str(i))
+            held = []
+            try:
+                for i in range({n}):
+                    held.append(os.open(f"f{{i}}", os.O_RDWR))
+                    os.pwrite(held[-1], b"x", 10)
+            except OSError as e:
+                print(e.errno)
+            print(len(held) > 100 and len({{os.pread(f, 20, 0) for f in held}}) == len(held))
+            for f in held:
+                os.close(f)
+            print(sum(int(open(f"f{{i}}").read()[:4].strip(chr(0))) == i for i in range({n})))
+            print(os.pread(gone, 10, 0), sum(len(names) for _, _, names in os.walk(".")))
+        '''
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as d:
+            result = run("/usr/bin/python3", "-c", script, options=["--rw=" + d, "--cwd=" + d],
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
+            self.assertEqual(result.stdout.decode(), f"24\nTrue\n{n}\nb'still' {n}\n", result.stderr)
+            self.assertEqual(sum(pathlib.Path(d, name).read_text().startswith(name[1:]) for name in os.listdir(d)), n)
 
     @unittest.skipUnless(os.geteuid() == 0 and os.path.exists("/dev/kvm"), "needs root and /dev/kvm")
     def test_kvm_without_permission(self):

@@ -112,7 +112,7 @@ static void take_step(struct inode *start, const struct gofer_step *s, struct pl
 	if (p->live) {
 		rpc_forget(s->node);
 		if (s->opened)
-			gofer_give_handle(p->live, handle);
+			gofer_give_handle(p->live, handle, false);
 		return;
 	}
 	if ((s->node || s->err == -ENOENT) && s->name_len && (dir || (under && under->ahead)))
@@ -260,7 +260,7 @@ bool gofer_take_ahead(struct inode *dir, struct dentry *d, int *err)
 		gnode_of(i)->target = a->target;
 		a->target = NULL;
 	} else if (i && S_ISREG(i->mode)) {
-		gofer_give_handle(i, &a->handle);
+		gofer_give_handle(i, &a->handle, false);
 	}
 	gofer_ahead_free(a);
 	if (!*err)

@@ -290,8 +290,9 @@ static int make(struct inode *dir, struct dentry *d, u32 op, u32 mode, u32 flags
 		err = rpc_call(&r);
 	if (!err) {
 		i = gofer_new_inode(dir->sb, r.rep->node.node, &r.rep->node.attr, dir, d->name, d->name_len);
-		if (i && r.handle != HC_NO_HANDLE && S_ISREG(i->mode))
-			gnode_of(i)->write_handle = r.handle;
+		if (i && S_ISREG(i->mode))
+			gofer_give_handle(i, &r.handle, true);
+		gofer_close_handle(r.handle);
 		d_set_inode(d, i);
 		err = i ? 0 : -ENOMEM;
 		dir_changed(dir, op == GOFER_MKDIR);

@@ -7,11 +7,12 @@
 #include <linux/limits.h>
 
 #include "base/string.h"
+#include "hostcall.h"
 #include "fs/gofer/internal.h"
 #include "sentry/mm/pagecache.h"
 #include "sentry/vfs/transfer.h"
 
-#define HANDLES_MAX 2048u
+#define HANDLES_MAX 2048ul /* of the descriptors that there may be, a quarter at most */
 
 static spinlock_t handle_lock = SPINLOCK_INIT;
 static struct list_head handles = LIST_HEAD_INIT(handles);
@@ -25,54 +26,74 @@ void gofer_close_handle(hc_handle h)
 		hostcall(HC_CLOSE, &req, sizeof(req));
 }
 
-void gofer_close_handles(struct gnode *g)
+/* g->lru and nhandles follow what g has; handle_lock. */
+static void take(struct gnode *g, hc_handle *slot, hc_handle *out)
 {
-	spin_lock(&handle_lock);
-	if (!list_empty(&g->lru)) {
-		list_del(&g->lru);
+	*out = *slot;
+	*slot = HC_NO_HANDLE;
+	if (*out != HC_NO_HANDLE)
 		nhandles--;
-	}
-	spin_unlock(&handle_lock);
-	gofer_close_handle(g->handle);
-	gofer_close_handle(g->write_handle);
-	g->handle = g->write_handle = HC_NO_HANDLE;
+	if (g->handle == HC_NO_HANDLE && g->write_handle == HC_NO_HANDLE && !list_empty(&g->lru))
+		list_del(&g->lru);
 }
 
-/* The handle unused for longest, taken from its node; HC_NO_HANDLE: none to spare. */
-static hc_handle take_oldest(void)
+static void keep(struct gnode *g, hc_handle *slot, hc_handle h)
 {
-	hc_handle h = HC_NO_HANDLE;
+	*slot = h;
+	nhandles++;
+	if (list_empty(&g->lru))
+		list_add(&g->lru, &handles);
+}
+
+static void close_taken(const hc_handle *taken)
+{
+	gofer_close_handle(taken[0]);
+	gofer_close_handle(taken[1]);
+}
+
+void gofer_close_handles(struct gnode *g)
+{
+	hc_handle taken[2];
 
 	spin_lock(&handle_lock);
-	if (nhandles > HANDLES_MAX)
+	take(g, &g->handle, &taken[0]);
+	take(g, &g->write_handle, &taken[1]);
+	spin_unlock(&handle_lock);
+	close_taken(taken);
+}
+
+/* When there are many, those of the file unused for longest are closed: the next transfer opens it anew. */
+static void close_oldest(void)
+{
+	hc_handle taken[2] = { HC_NO_HANDLE, HC_NO_HANDLE };
+
+	spin_lock(&handle_lock);
+	if (nhandles > MIN(HANDLES_MAX, boot_params->host_files / 4))
 		for (struct list_head *n = handles.prev; n != &handles; n = n->prev) {
 			struct gnode *g = list_entry(n, struct gnode, lru);
 
 			if (g->io)
 				continue;
-			h = g->handle;
-			g->handle = HC_NO_HANDLE;
-			list_del(&g->lru);
-			nhandles--;
+			take(g, &g->handle, &taken[0]);
+			take(g, &g->write_handle, &taken[1]);
 			break;
 		}
 	spin_unlock(&handle_lock);
-	return h;
+	close_taken(taken);
 }
 
-void gofer_give_handle(struct inode *i, hc_handle *h)
+void gofer_give_handle(struct inode *i, hc_handle *h, bool writes)
 {
 	struct gnode *g = gnode_of(i);
+	hc_handle *slot = writes ? &g->write_handle : &g->handle;
 
 	spin_lock(&handle_lock);
-	if (*h != HC_NO_HANDLE && g->handle == HC_NO_HANDLE) {
-		g->handle = *h;
+	if (*h != HC_NO_HANDLE && *slot == HC_NO_HANDLE) {
+		keep(g, slot, *h);
 		*h = HC_NO_HANDLE;
-		list_add(&g->lru, &handles);
-		nhandles++;
 	}
 	spin_unlock(&handle_lock);
-	gofer_close_handle(take_oldest());
+	close_oldest();
 }
 
 static int open_remote(struct inode *i, u32 flags, hc_handle *out)
@@ -112,12 +133,8 @@ static int io_begin(struct inode *i, bool write, hc_handle *out)
 	spin_lock(&handle_lock);
 	if (err) {
 		g->io--;
-	} else if (write && g->write_handle == HC_NO_HANDLE) {
-		g->write_handle = *out;
-	} else if (!write && g->handle == HC_NO_HANDLE) {
-		g->handle = *out;
-		list_add(&g->lru, &handles);
-		nhandles++;
+	} else if ((write ? g->write_handle : g->handle) == HC_NO_HANDLE) {
+		keep(g, write ? &g->write_handle : &g->handle, *out);
 	} else { /* somebody else was faster */
 		hc_handle spare = *out;
 
@@ -128,7 +145,7 @@ static int io_begin(struct inode *i, bool write, hc_handle *out)
 	}
 	spin_unlock(&handle_lock);
 	if (!err)
-		gofer_close_handle(take_oldest());
+		close_oldest();
 	return err;
 }
 

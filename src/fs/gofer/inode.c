@@ -3,7 +3,9 @@
 #include <linux/mount.h>
 
 #include "base/string.h"
+#include "hostcall.h"
 #include "fs/gofer/internal.h"
+#include "sentry/kernel/task.h"
 #include "sentry/mm/pagecache.h"
 
 static struct kmem_cache *gnode_cache;
@@ -95,6 +97,55 @@ static struct inode *make_known(struct inode *i)
 	return known;
 }
 
+/*
+ * The gofer keeps a descriptor of every file of a writable tree that it has told of: a name may lead to another file the next time. They are
+ * as many as it may have; so when most of these are taken, names that nobody uses are forgotten, the oldest first.
+ */
+static _Atomic u64 nodes, forget_above;
+static _Atomic bool forgetting;
+static struct mutex room_lock = { .q = WAITQ_INIT(room_lock.q) };
+
+static u64 nodes_limit(void)
+{
+	return boot_params->host_files / 8 * 3;
+}
+
+bool gofer_is_crowded(void)
+{
+	return atomic_load(&nodes) > nodes_limit();
+}
+
+void gofer_make_room(void)
+{
+	u64 limit = nodes_limit(), left;
+
+	if (READ_ONCE(room_lock.owner) == current) /* what is forgotten is written back, which asks the gofer */
+		return;
+	mutex_lock(&room_lock);
+	while (atomic_load(&nodes) > limit - limit / 8 && dcache_shrink(256))
+		;
+	rpc_forget_all();
+	left = atomic_load(&nodes);
+	atomic_store(&forget_above, MAX(limit, left + limit / 16)); /* those in use stay: not tried again for each further one */
+	mutex_unlock(&room_lock);
+}
+
+static void make_room_task(void *unused)
+{
+	gofer_make_room();
+	atomic_store(&forgetting, false);
+}
+
+static void count_node(void)
+{
+	u64 above = atomic_load(&forget_above);
+
+	if (atomic_fetch_add(&nodes, 1) < (above ? above : nodes_limit()) || atomic_exchange(&forgetting, true))
+		return;
+	if (!kthread_create(make_room_task, NULL, "forget"))
+		atomic_store(&forgetting, false);
+}
+
 struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gofer_attr *a, struct inode *parent, const char *name,
 			      u32 len)
 {
@@ -110,6 +161,9 @@ struct inode *gofer_new_inode(struct super_block *sb, u64 node, const struct gof
 	g->inode = i;
 	g->node = node;
 	g->handle = g->write_handle = HC_NO_HANDLE;
+	g->counted = !gsuper_of(i)->readonly;
+	if (g->counted)
+		count_node();
 	mutex_init(&g->open_lock);
 	list_init(&g->lru);
 	gofer_apply_attr(i, a);
@@ -303,6 +357,8 @@ static void evict(struct inode *i)
 	}
 	gofer_close_handles(g);
 	rpc_forget(g->node);
+	if (g->counted)
+		atomic_fetch_sub(&nodes, 1);
 	gofer_listing_free(g->listing);
 	gofer_ahead_free(g->ahead);
 	kfree(g->target);

@@ -33,6 +33,7 @@ struct gnode { /* inode->priv */
 	struct timespec_k host_mtime;
 	u64 host_size;
 	struct hlist_node same;	/* by ino and dev; inode.c */
+	bool counted;		/* among the nodes that the gofer keeps open */
 	_Atomic u32 changes; /* made here: what the host said before one of them is old */
 	struct list_head lru;		/* open handles, oldest last; handle_lock */
 };
@@ -62,8 +63,12 @@ int rpc_add(struct rpc *r, const void *bytes, size_t n);
 int rpc_call(struct rpc *r); /* 0, or the gofer's -errno, or -EIO */
 void rpc_end(struct rpc *r);
 void rpc_forget(u64 node); /* batched */
+void rpc_forget_all(void); /* the batch goes now */
 
 /* ---- inode.c ---- */
+/* Has the gofer so many files open that it may not be able to open more? Forget what nobody uses; sleeps. */
+bool gofer_is_crowded(void);
+void gofer_make_room(void);
 /* The number that a file of the host shows with inside. */
 u64 gofer_ino(struct super_block *sb, const struct gofer_attr *a);
 /* A new node of the gofer's, with its attributes. */
@@ -107,8 +112,8 @@ extern const struct file_ops gofer_file_fops;
 extern const struct mapping_ops gofer_mapping_ops;
 void gofer_close_handles(struct gnode *g);
 void gofer_close_handle(hc_handle h); /* HC_NO_HANDLE: nothing */
-/* A descriptor of i, for reading, that came with a walk: taken over, and *h none, unless it has one. */
-void gofer_give_handle(struct inode *i, hc_handle *h);
+/* A descriptor of i, for reading or for both, that came with an answer: taken over, and *h none, unless it has one. */
+void gofer_give_handle(struct inode *i, hc_handle *h, bool writes);
 int gofer_setattr(struct inode *i, const struct iattr *a);
 
 /* ---- xattr.c ---- */

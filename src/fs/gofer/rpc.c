@@ -31,9 +31,9 @@ int rpc_add(struct rpc *r, const void *bytes, size_t n)
 	return 0;
 }
 
-int rpc_call(struct rpc *r)
+static int call_once(struct rpc *r, u32 len)
 {
-	struct hc_gofer call = { .req_off = va_to_pa(r->buf), .req_len = r->req->len, .rep_off = va_to_pa(r->buf), .rep_cap = r->cap,
+	struct hc_gofer call = { .req_off = va_to_pa(r->buf), .req_len = len, .rep_off = va_to_pa(r->buf), .rep_cap = r->cap,
 				 .handle = HC_NO_HANDLE };
 	s64 n = hostcall(HC_GOFER, &call, sizeof(call));
 
@@ -43,6 +43,26 @@ int rpc_call(struct rpc *r)
 	if ((u64)n < sizeof(*r->rep) || (u64)n > r->cap || r->rep->len > (u64)n)
 		return -EIO;
 	return r->rep->status;
+}
+
+/* A gofer that may have no more descriptors is asked again when it has been told what is not needed: the request is kept for that. */
+int rpc_call(struct rpc *r)
+{
+	u32 len = r->req->len;
+	void *request = gofer_is_crowded() && r->req->op != GOFER_FORGET ? kmalloc(len) : NULL;
+	int err;
+
+	if (request)
+		memcpy(request, r->buf, len);
+	err = call_once(r, len);
+
+	if (request && (err == -EMFILE || err == -ENFILE)) {
+		gofer_make_room();
+		memcpy(r->buf, request, len);
+		err = call_once(r, len);
+	}
+	kfree(request);
+	return err;
 }
 
 void rpc_end(struct rpc *r)
@@ -57,28 +77,38 @@ static spinlock_t forget_lock = SPINLOCK_INIT;
 static u64 forgotten[FORGET_BATCH];
 static u32 nforgotten;
 
-void rpc_forget(u64 node)
+/* What is on the list goes; forget_lock is held, and given up. */
+static void tell_forgotten(void)
 {
 	struct rpc r;
-	bool full;
+	bool told = nforgotten && !rpc_begin(&r, GOFER_FORGET, 0, 0);
 
+	if (told) {
+		r.req->forget.n = nforgotten;
+		rpc_add(&r, forgotten, nforgotten * sizeof(forgotten[0]));
+	}
+	nforgotten = 0; /* without memory the gofer keeps them */
+	spin_unlock(&forget_lock);
+	if (told) {
+		rpc_call(&r);
+		rpc_end(&r);
+	}
+}
+
+void rpc_forget_all(void)
+{
+	spin_lock(&forget_lock);
+	tell_forgotten();
+}
+
+void rpc_forget(u64 node)
+{
 	if (!node)
 		return;
 	spin_lock(&forget_lock);
 	forgotten[nforgotten++] = node;
-	full = nforgotten == FORGET_BATCH;
-	if (full && !rpc_begin(&r, GOFER_FORGET, 0, 0)) {
-		r.req->forget.n = nforgotten;
-		rpc_add(&r, forgotten, sizeof(forgotten));
-		nforgotten = 0;
-	} else {
-		if (full)
-			nforgotten = 0; /* no memory: the gofer keeps them */
-		full = false;
-	}
-	spin_unlock(&forget_lock);
-	if (full) {
-		rpc_call(&r);
-		rpc_end(&r);
-	}
+	if (nforgotten == FORGET_BATCH)
+		tell_forgotten();
+	else
+		spin_unlock(&forget_lock);
 }

@@ -25,7 +25,7 @@ static int begin(struct node *dir, const char *p, size_t len, char *name)
 /* The first name of the body. The directory's descriptor, or -errno. */
 static int begin_create(struct node *dir, struct request *r, u32 len, char *name)
 {
-	return len > r->body_len ? -EINVAL : begin(dir, r->body, len, name);
+	return len > r->body_len ? -EINVAL : nodes_crowded(dir) ? -EMFILE : begin(dir, r->body, len, name);
 }
 
 /* A new file is the sandbox user's, with exactly the mode asked for; chown takes set-id bits away, so the mode comes last. */

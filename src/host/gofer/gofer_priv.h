@@ -46,7 +46,10 @@ struct node *node_root(const struct node *n); /* of its tree */
 static inline bool node_readonly(const struct node *n) { return gofer_trees[n->tree].readonly; }
 /* The node's descriptor, good until the end of the request; -errno. */
 int node_fd(struct node *n);
+/* Are there so many open that no further child can be kept? What is known can still be opened. */
+bool nodes_crowded(const struct node *parent);
 /* A child of a directory, whether or not it is known already. fd >= 0 is taken over. ERR_PTR(). */
+/* -EMFILE: of a writable tree, and nodes_crowded(). */
 struct node *node_make(struct node *parent, const char *name, size_t len, int fd, const struct gofer_attr *attr);
 void node_forget(u64 id);
 void nodes_trim(void); /* between requests */

@@ -14,15 +14,17 @@
 
 #define CHUNK 1024u
 #define CHUNKS 8192u
-#define FD_RESERVE 64
+#define FD_RESERVE 64 /* for what is open during a request, and to open what a node stands for */
 #define FD_CACHE_MAX 16384u
+#define FD_CACHE_MIN 32u
 
 static struct node *chunks[CHUNKS];
 static u32 used = 1; /* indexes ever used; 0 is none */
 static struct node *free_nodes;
 /* Nodes of read-only trees with a descriptor, the least recently used first. */
 static struct node lru = { .prev = &lru, .next = &lru };
-static u32 cached, cache_limit = 512;
+static u32 cached, cache_limit;
+static u32 held, budget; /* nodes of writable trees with a descriptor, which they keep; how many all nodes may have */
 
 static struct node *slot(u32 index)
 {
@@ -54,8 +56,11 @@ int nodes_init(const int *tree_fds)
 {
 	struct rlimit r;
 
-	if (!getrlimit(RLIMIT_NOFILE, &r) && r.rlim_cur > FD_RESERVE + cache_limit)
-		cache_limit = (u32)MIN((r.rlim_cur - FD_RESERVE) / 2, (rlim_t)FD_CACHE_MAX);
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return -errno;
+	budget = (u32)MIN(r.rlim_cur, (rlim_t)CHUNK * CHUNKS);
+	budget = budget > FD_RESERVE + 2 * FD_CACHE_MIN ? budget - FD_RESERVE : 2 * FD_CACHE_MIN;
+	cache_limit = MIN(budget / 2, FD_CACHE_MAX);
 	for (u32 i = 0; i < gofer_ntrees; i++) {
 		struct gofer_attr attr;
 		struct node *n = node_new();
@@ -105,12 +110,23 @@ static void lru_add(struct node *n)
 	cached++;
 }
 
+static void has_fd(struct node *n, int fd)
+{
+	n->fd = fd;
+	if (evictable(n))
+		lru_add(n);
+	else
+		held++;
+}
+
 static void drop_fd(struct node *n)
 {
 	if (n->fd < 0)
 		return;
 	if (n->next)
 		lru_remove(n);
+	else
+		held--;
 	close(n->fd);
 	n->fd = -1;
 }
@@ -147,9 +163,7 @@ static int open_node(struct node *n)
 		close(fd);
 		return err;
 	}
-	n->fd = fd;
-	if (evictable(n))
-		lru_add(n);
+	has_fd(n, fd);
 	return 0;
 }
 
@@ -168,9 +182,15 @@ int node_fd(struct node *n)
 	return n->fd;
 }
 
+bool nodes_crowded(const struct node *parent)
+{
+	return !node_readonly(parent) && held + FD_CACHE_MIN >= budget;
+}
+
 struct node *node_make(struct node *parent, const char *name, size_t len, int fd, const struct gofer_attr *attr)
 {
-	struct node *n = node_new();
+	bool crowded = fd >= 0 && nodes_crowded(parent);
+	struct node *n = crowded ? NULL : node_new();
 	char *copy = n ? malloc(len + 1) : NULL;
 
 	if (!copy) {
@@ -180,7 +200,7 @@ struct node *node_make(struct node *parent, const char *name, size_t len, int fd
 		}
 		if (fd >= 0)
 			close(fd);
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(crowded ? -EMFILE : -ENOMEM);
 	}
 	memcpy(copy, name, len);
 	copy[len] = '\0';
@@ -188,7 +208,7 @@ struct node *node_make(struct node *parent, const char *name, size_t len, int fd
 	n->given = true;
 	n->opaque = false;
 	n->tree = parent->tree;
-	n->fd = fd;
+	n->fd = -1;
 	n->type = attr->mode & S_IFMT;
 	n->dev = attr->dev;
 	n->ino = attr->ino;
@@ -196,8 +216,8 @@ struct node *node_make(struct node *parent, const char *name, size_t len, int fd
 	n->prev = n->next = NULL;
 	n->name = copy;
 	parent->pins++;
-	if (fd >= 0 && evictable(n))
-		lru_add(n);
+	if (fd >= 0)
+		has_fd(n, fd);
 	return n;
 }
 
@@ -230,7 +250,7 @@ void node_forget(u64 id)
 
 void nodes_trim(void)
 {
-	while (cached > cache_limit)
+	while (cached > cache_limit || (cached > FD_CACHE_MIN && cached + held > budget))
 		drop_fd(lru.next);
 }
 

@@ -68,6 +68,7 @@ struct walk {
 	size_t at;		     /* in the request's body */
 	struct text links[LINKS_MAX]; /* of this path: what is left of their targets, innermost last; the text is in the reply */
 	u32 depth, followed;
+	int no_room; /* -EMFILE or -ENFILE: no step, for it says nothing of the file */
 };
 
 /* The next name of the request. 0: the path ends. */
@@ -151,6 +152,10 @@ static struct gofer_step *add_step(struct walk *w, const struct place *from, con
 		memcpy(s->bytes, name, len);
 	}
 	n = err ? ERR_PTR(err) : from->node->opaque ? ERR_PTR(-ENOENT) : step(from->node, name, len, &s->attr);
+	if (IS_ERR(n) && (PTR_ERR(n) == -EMFILE || PTR_ERR(n) == -ENFILE)) {
+		w->no_room = (int)PTR_ERR(n);
+		return NULL;
+	}
 	if (IS_ERR(n)) {
 		s->err = (s32)PTR_ERR(n);
 		n = NULL;
@@ -240,6 +245,8 @@ int op_walk(struct node *n, struct request *r)
 	w.root = n->parent ? (struct place){ node_root(n), GOFER_UNDER_ROOT } : w.start;
 	while (!err && w.at < r->body_len)
 		err = walk_path(&w, &at, &arrived);
+	if (!err && !r->rep->walk.nsteps)
+		err = w.no_room;
 	if (err || !arrived || !(r->req->walk.flags & GOFER_WALK_OPEN) || at.step < 0 || at.node->type != S_IFREG)
 		return err;
 	r->pass_fd = reopen(at.node, O_RDONLY);
