@@ -96,6 +96,19 @@ static void symlinks(void)
 	FAILS(symlink("", "empty"), ENOENT);
 	FAILS(open("loop", O_RDONLY), ELOOP);
 	FAILS(open("link", O_RDONLY | O_NOFOLLOW), ELOOP);
+	/* A link to a directory is none, and is followed for a slash behind it. */
+	EQ(mkdir("linked", 0755), 0);
+	EQ(symlink("linked", "dirlink"), 0);
+	FAILS(open("dirlink", O_RDONLY | O_NOFOLLOW | O_DIRECTORY), ENOTDIR);
+	FAILS(open("dirlink", O_PATH | O_NOFOLLOW | O_DIRECTORY), ENOTDIR);
+	fd = open("dirlink/", O_PATH | O_NOFOLLOW | O_DIRECTORY);
+	EQ(fd >= 0, 1);
+	close(fd);
+	fd = open("dirlink", O_RDONLY | O_DIRECTORY);
+	EQ(fd >= 0, 1);
+	close(fd);
+	EQ(unlink("dirlink"), 0);
+	EQ(rmdir("linked"), 0);
 	FAILS(open("dangling", O_RDONLY), ENOENT);
 	FAILS(open("dangling", O_RDWR | O_CREAT | O_EXCL, 0600), EEXIST);
 	FAILS(open("link/", O_RDONLY), ENOTDIR);

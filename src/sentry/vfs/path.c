@@ -404,6 +404,7 @@ struct walk {
 	struct frame *outer; /* MAX_SYMLINKS of them once a link stands in the middle of a name */
 	u32 depth;
 	bool dir; /* what is reached must be a directory */
+	bool slash; /* and is reached through a link, for a slash comes after it */
 };
 
 static void walk_pop(struct walk *w)
@@ -451,11 +452,11 @@ static int walk_component(struct nameidata *nd, struct walk *w)
 		return len > NAME_MAX ? -ENAMETOOLONG : 1;
 	}
 	if (last && slash)
-		w->dir = true;
+		w->dir = w->slash = true;
 	if (type == LAST_DOTDOT)
 		err = follow_dotdot(nd);
 	else if (type == LAST_NORM)
-		err = step(nd, name, len, !last || w->dir || w->at.body || nd->flags & LOOKUP_FOLLOW, &target);
+		err = step(nd, name, len, !last || w->slash || w->at.body || nd->flags & LOOKUP_FOLLOW, &target);
 	return !err && target ? walk_push(nd, w, target) : err;
 }
 
