@@ -107,6 +107,16 @@ static void symlinks(void)
 	fd = open("dirlink", O_RDONLY | O_DIRECTORY);
 	EQ(fd >= 0, 1);
 	close(fd);
+	/* A name with a slash behind it is not for a file to be made, whatever there is. */
+	FAILS(open("dangling/", O_WRONLY | O_CREAT, 0600), EISDIR);
+	FAILS(open("target/", O_WRONLY | O_CREAT, 0600), EISDIR);
+	FAILS(open("loop/", O_WRONLY | O_CREAT, 0600), EISDIR);
+	FAILS(open("dirlink/", O_RDONLY | O_CREAT, 0600), EISDIR);
+	FAILS(open("dirlink/", O_RDONLY | O_CREAT | O_EXCL, 0600), EISDIR);
+	FAILS(open("linked/..", O_RDONLY | O_CREAT | O_EXCL, 0600), EEXIST);
+	FAILS(open("linked/.", O_RDONLY | O_CREAT, 0600), EISDIR);
+	FAILS(open("linked", O_RDONLY | O_CREAT | O_EXCL, 0600), EEXIST);
+	FAILS(access("nowhere", F_OK), ENOENT);
 	EQ(unlink("dirlink"), 0);
 	EQ(rmdir("linked"), 0);
 	FAILS(open("dangling", O_RDONLY), ENOENT);

@@ -268,7 +268,7 @@ static int lookup_or_create(struct nameidata *nd, u32 flags, u32 mode, struct de
 	if (IS_ERR(d)) {
 		err = (int)PTR_ERR(d);
 	} else if (!d->inode) {
-		err = nd->trailing_slash ? -EISDIR : create_last(nd, d, mode);
+		err = create_last(nd, d, mode);
 		*created = !err;
 	} else if (flags & O_EXCL) {
 		err = -EEXIST;
@@ -290,6 +290,8 @@ static struct file *open_last(struct nameidata *nd, u32 flags, u32 mode, bool *a
 	int err;
 
 	if (nd->last_type != LAST_NORM)
+		return ERR_PTR(flags & O_EXCL ? -EEXIST : -EISDIR);
+	if (nd->trailing_slash) /* whatever there is */
 		return ERR_PTR(-EISDIR);
 	err = lookup_or_create(nd, flags, mode, &d, &created);
 	if (err)
@@ -305,10 +307,6 @@ static struct file *open_last(struct nameidata *nd, u32 flags, u32 mode, bool *a
 		err = nd_walk(nd, target);
 		*again = !err;
 		return err ? ERR_PTR(err) : NULL;
-	}
-	if (nd->trailing_slash && !S_ISDIR(d->inode->mode)) {
-		dentry_put(d);
-		return ERR_PTR(-ENOTDIR);
 	}
 	p = (struct path){ nd->path.mnt, d };
 	path_get(&p);
