@@ -64,5 +64,5 @@ ssize_t buffer_write(struct buffer *b, int fd)
 void buffer_free(struct buffer *b)
 {
 	free(b->at);
-	*b = (struct buffer){ 0 };
+	*b = (struct buffer){0};
 }

@@ -55,7 +55,8 @@ static char *last_error(const struct command *c)
 	char *log = read_text(c->log), *rest = log, *line, *why = NULL;
 
 	while ((line = strsep(&rest, "\n"))) {
-		struct json_object *o = json_tokener_parse(line), *level = json_object_object_get(o, "level"), *msg = json_object_object_get(o, "msg");
+		struct json_object *o = json_tokener_parse(line), *level = json_object_object_get(o, "level"),
+				   *msg = json_object_object_get(o, "msg");
 
 		if (level && msg && !strcmp(json_object_get_string(level), "error")) {
 			free(why);
@@ -74,9 +75,11 @@ static void finish(struct command *c, int status)
 	if (!ok)
 		c->why = last_error(c);
 	if (!ok && !c->why)
-		c->why = WIFSIGNALED(status) ? text("%s %s was killed by signal %d", c->container->binary, c->args[0], WTERMSIG(status))
-			 : WEXITSTATUS(status) == 127 ? text("%s cannot be executed", c->container->binary)
-						      : text("%s %s: exit status %d", c->container->binary, c->args[0], WEXITSTATUS(status));
+		c->why = WIFSIGNALED(status)
+			     ? text("%s %s was killed by signal %d", c->container->binary, c->args[0], WTERMSIG(status))
+			 : WEXITSTATUS(status) == 127
+			     ? text("%s cannot be executed", c->container->binary)
+			     : text("%s %s: exit status %d", c->container->binary, c->args[0], WEXITSTATUS(status));
 	unlink(c->log);
 	free(c->log);
 	c->done(c, ok);
@@ -145,7 +148,7 @@ static void run_done(struct command *c, bool ok)
 
 bool command_run(const struct container *container, const char *const *args, char **why)
 {
-	struct command like = { .container = container, .stdio = { -1, -1, -1 }, .done = run_done }, *c;
+	struct command like = {.container = container, .stdio = {-1, -1, -1}, .done = run_done}, *c;
 	int status = 127 << 8;
 
 	for (u32 i = 0; args[i]; i++)

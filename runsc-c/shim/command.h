@@ -13,8 +13,8 @@ struct command {
 	/* set by the caller: */
 	const struct container *container;
 	const char *args[COMMAND_ARGS]; /* from the subcommand on; NULL at the end */
-	int stdio[3]; /* -1: /dev/null; closed when it was started */
-	char *owned[2]; /* of args: freed with it */
+	int stdio[3];			/* -1: /dev/null; closed when it was started */
+	char *owned[2];			/* of args: freed with it */
 	void (*done)(struct command *c, bool ok);
 	void *arg, *arg2;
 	/* then: */

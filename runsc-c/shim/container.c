@@ -12,12 +12,13 @@
 
 struct container *containers;
 
-/* Ends that belong to nobody yet: a program may end before the command that starts it has said which process stands for it. */
+/* Ends that belong to nobody yet: a program may end before the command that starts it has said which process stands for
+ * it. */
 static struct stray {
 	pid_t pid;
 	int status;
 	struct stray *next;
-} *strays;
+} * strays;
 
 struct container *container_find(const char *id)
 {
@@ -90,7 +91,8 @@ void process_free(struct process *p)
 		struct waiting *w = p->waiting;
 
 		p->waiting = w->next;
-		call_fail(w->call, RPC_NOT_FOUND, "process %s of container %s was deleted: not found", p->exec_id, p->container->id);
+		call_fail(w->call, RPC_NOT_FOUND, "process %s of container %s was deleted: not found", p->exec_id,
+			  p->container->id);
 		free(w);
 	}
 	io_close(&p->io);
@@ -159,7 +161,7 @@ void process_wait(struct process *p, struct call *call)
 		return;
 	}
 	w = must(malloc(sizeof(*w)));
-	*w = (struct waiting){ call, p->waiting };
+	*w = (struct waiting){call, p->waiting};
 	p->waiting = w;
 }
 
@@ -176,7 +178,7 @@ void process_reaped(pid_t pid, int status)
 	if (!command_running())
 		return;
 	s = must(malloc(sizeof(*s)));
-	*s = (struct stray){ pid, status, strays };
+	*s = (struct stray){pid, status, strays};
 	strays = s;
 }
 

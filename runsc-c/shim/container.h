@@ -37,7 +37,7 @@ struct container {
 	char *binary, *root, *config; /* of runsc-c; config may be NULL */
 	bool systemd_cgroup, no_new_keyring;
 	bool paused, deleting;
-	bool mounted; /* its root file system, by us */
+	bool mounted;		   /* its root file system, by us */
 	struct process *processes; /* the first of all is the last */
 	struct watch oom;
 	u64 oom_kills;
@@ -64,7 +64,8 @@ void process_wait(struct process *p, struct call *call);
 char *rootfs_mount(const struct container *c, Mount *const *mounts, size_t n);
 void rootfs_unmount(const char *bundle);
 
-/* stats.c: cgroups of a process, and the metrics as containerd wants them; the folder of a controller ("" for cgroup v2), or NULL, malloc'ed. */
+/* stats.c: cgroups of a process, and the metrics as containerd wants them; the folder of a controller ("" for cgroup
+ * v2), or NULL, malloc'ed. */
 char *cgroup_folder(pid_t pid, const char *controller);
 void stats_answer(struct container *c, struct call *call);
 

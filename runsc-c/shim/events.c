@@ -1,4 +1,5 @@
-/* What containerd is told of: calls of its event service, one after the other, each repeated while containerd is away. */
+/* What containerd is told of: calls of its event service, one after the other, each repeated while containerd is away.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ struct event {
 };
 static struct event *first, **last = &first;
 static bool asked; /* the first one has been sent */
-static struct watch server = { .fd = -1 }, timer = { .fd = -1 };
+static struct watch server = {.fd = -1}, timer = {.fd = -1};
 static struct buffer in, out;
 static u32 stream = 1;
 static void (*when_empty)(void);
@@ -61,7 +62,7 @@ static void try_again(struct watch *w, u32 events)
 
 static void later(void)
 {
-	const struct itimerspec at = { .it_value = { RETRY_S, 0 } };
+	const struct itimerspec at = {.it_value = {RETRY_S, 0}};
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
 	disconnect();
@@ -104,7 +105,7 @@ static void hear(struct watch *w, u32 events)
 static bool connect_server(void)
 {
 	const char *address = getenv("TTRPC_ADDRESS");
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd;
 
 	if (!address || strlen(address) >= sizeof(a.sun_path))
@@ -156,7 +157,7 @@ void publish(const char *topic, const char *type, const ProtobufCMessage *messag
 	Envelope envelope = ENVELOPE__INIT;
 	ForwardRequest forward = FORWARD_REQUEST__INIT;
 	TtrpcRequest request = TTRPC_REQUEST__INIT;
-	TtrpcKeyValue namespace = TTRPC_KEY_VALUE__INIT, *metadata[] = { &namespace };
+	TtrpcKeyValue namespace = TTRPC_KEY_VALUE__INIT, *metadata[] = {&namespace};
 	struct timespec ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);

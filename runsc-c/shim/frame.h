@@ -1,6 +1,6 @@
 /*
- * ttrpc's frames (github.com/containerd/ttrpc, PROTOCOL.md): ten bytes of header, numbers in network order, then the data, which is a request's or a
- * response's message.
+ * ttrpc's frames (github.com/containerd/ttrpc, PROTOCOL.md): ten bytes of header, numbers in network order, then the
+ * data, which is a request's or a response's message.
  */
 #ifndef SHIM_FRAME_H
 #define SHIM_FRAME_H

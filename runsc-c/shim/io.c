@@ -17,8 +17,12 @@
 
 void io_init(struct stdio *io)
 {
-	*io = (struct stdio){ .keep_in = -1, .keep_out = { -1, -1 }, .master = -1, .listener.fd = -1,
-			      .input = { .io = io, .from.fd = -1, .to.fd = -1, .is_input = true }, .output = { .io = io, .from.fd = -1, .to.fd = -1 } };
+	*io = (struct stdio){.keep_in = -1,
+			     .keep_out = {-1, -1},
+			     .master = -1,
+			     .listener.fd = -1,
+			     .input = {.io = io, .from.fd = -1, .to.fd = -1, .is_input = true},
+			     .output = {.io = io, .from.fd = -1, .to.fd = -1}};
 }
 
 static void shut(int *fd)
@@ -82,8 +86,8 @@ static int open_output(const char *name, int *keep)
 
 static char *cannot_open(const char *what, const char *name, int fd)
 {
-	return fd == -EOPNOTSUPP ? text("%s %s: this shim writes to FIFOs and files alone", what, name) :
-				   text("%s %s: %s", what, name, strerror(fd == -1 ? errno : -fd));
+	return fd == -EOPNOTSUPP ? text("%s %s: this shim writes to FIFOs and files alone", what, name)
+				 : text("%s %s: %s", what, name, strerror(fd == -1 ? errno : -fd));
 }
 
 /* ---- terminals ---- */
@@ -140,16 +144,18 @@ static int nonblocking(int fd)
 static int receive_master(int fd)
 {
 	char name[64];
-	struct iovec iov = { name, sizeof(name) };
+	struct iovec iov = {name, sizeof(name)};
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct msghdr msg = {
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *c;
 	int master = -1;
 
-	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) > 0 && (c = CMSG_FIRSTHDR(&msg)) && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) > 0 && (c = CMSG_FIRSTHDR(&msg)) && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(&master, CMSG_DATA(c), sizeof(int));
 	return master;
 }
@@ -171,7 +177,8 @@ static void remove_socket(struct stdio *io)
 
 static void connect_terminal(struct stdio *io)
 {
-	int in = io->in[0] ? nonblocking(open_input(io)) : -1, out = io->out[0] ? nonblocking(open_output(io->out, &io->keep_out[0])) : -1;
+	int in = io->in[0] ? nonblocking(open_input(io)) : -1,
+	    out = io->out[0] ? nonblocking(open_output(io->out, &io->keep_out[0])) : -1;
 
 	if (out < 0) /* nobody listens: what is written must be read nevertheless */
 		out = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -201,7 +208,7 @@ static void master_arrives(struct watch *w, u32 events)
 static char *listen_for_master(struct stdio *io)
 {
 	char dir[] = "/run/runsc-c-shim.XXXXXX";
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0 || !mkdtemp(dir))
@@ -242,7 +249,7 @@ void io_close_input(struct stdio *io)
 
 int io_resize(struct stdio *io, u32 width, u32 height)
 {
-	struct winsize size = { .ws_col = (unsigned short)width, .ws_row = (unsigned short)height };
+	struct winsize size = {.ws_col = (unsigned short)width, .ws_row = (unsigned short)height};
 
 	if (io->master < 0)
 		return -ENOTTY;

@@ -25,11 +25,12 @@ void watch_add(struct watch *w, int fd, u32 events, void (*ready)(struct watch *
 /* Files that are always ready are not for epoll (EPERM): nothing needs to wait for them. */
 void watch_change(struct watch *w, u32 events)
 {
-	struct epoll_event e = { .events = events, .data.ptr = w };
+	struct epoll_event e = {.events = events, .data.ptr = w};
 
 	if (!events)
 		epoll_ctl(epfd, EPOLL_CTL_DEL, w->fd, NULL);
-	else if (epoll_ctl(epfd, EPOLL_CTL_MOD, w->fd, &e) < 0 && errno == ENOENT && epoll_ctl(epfd, EPOLL_CTL_ADD, w->fd, &e) < 0 && errno != EPERM)
+	else if (epoll_ctl(epfd, EPOLL_CTL_MOD, w->fd, &e) < 0 && errno == ENOENT &&
+		 epoll_ctl(epfd, EPOLL_CTL_ADD, w->fd, &e) < 0 && errno != EPERM)
 		die("epoll: %m");
 }
 

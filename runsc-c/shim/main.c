@@ -1,6 +1,6 @@
 /*
- * The command line that containerd calls: "start" makes the shim of a container, or finds that of its pod, and says where it listens; "delete" cleans up
- * after one that is gone. The working directory is the bundle.
+ * The command line that containerd calls: "start" makes the shim of a container, or finds that of its pod, and says
+ * where it listens; "delete" cleans up after one that is gone. The working directory is the bundle.
  */
 #include "shim/shim.h"
 
@@ -127,7 +127,8 @@ static void reap(struct watch *w, u32 events)
 	int status;
 	pid_t pid;
 
-	while (read(w->fd, &info, sizeof(info)) == sizeof(info)) /* SIGTERM and SIGINT are left out: containerd says Shutdown */
+	while (read(w->fd, &info, sizeof(info)) ==
+	       sizeof(info)) /* SIGTERM and SIGINT are left out: containerd says Shutdown */
 		;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if (!command_ended(pid, status))
@@ -173,7 +174,7 @@ static __noreturn void serve(int listener)
 
 static int connect_to(const char *path)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (strlen(path) >= sizeof(a.sun_path) || fd < 0)
@@ -212,7 +213,7 @@ static char *address_of_group(void)
 
 static int make_listener(void)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	u64 random[2];
 
@@ -249,9 +250,12 @@ static int start(void)
 	}
 	fd = make_listener();
 	switch (fork()) {
-	case -1: die("fork: %m");
-	case 0: serve(fd);
-	default: address = text(UNIX "%s", socket_path);
+	case -1:
+		die("fork: %m");
+	case 0:
+		serve(fd);
+	default:
+		address = text(UNIX "%s", socket_path);
 	}
 	announce(address);
 	free(address);
@@ -262,9 +266,9 @@ static int start(void)
 /* ---- delete ---- */
 
 /* Its container is gone, or about to be: nobody reaped it. */
-static int delete(const char *bundle)
+static int delete (const char *bundle)
 {
-	const char *const args[] = { "delete", "--force", shim.id, NULL };
+	const char *const args[] = {"delete", "--force", shim.id, NULL};
 	struct container *c = container_new(shim.id, bundle);
 	DeleteResponse r = DELETE_RESPONSE__INIT;
 	Timestamp at = TIMESTAMP__INIT;
@@ -296,8 +300,10 @@ static int delete(const char *bundle)
 
 static int usage(void)
 {
-	printf("Usage: " SHIM_NAME " -namespace NS -id ID -address SOCKET [-publish-binary FILE] [-bundle DIR] [-debug] start|delete\n"
-	       "The shim by which containerd runs containers with runsc-c: \"ctr run --runtime io.containerd.runsc-c.v2\". containerd calls it.\n\n"
+	printf("Usage: " SHIM_NAME
+	       " -namespace NS -id ID -address SOCKET [-publish-binary FILE] [-bundle DIR] [-debug] start|delete\n"
+	       "The shim by which containerd runs containers with runsc-c: \"ctr run --runtime "
+	       "io.containerd.runsc-c.v2\". containerd calls it.\n\n"
 	       "  -v     say the version\n");
 	return 0;
 }
@@ -307,8 +313,8 @@ int main(int argc, char **argv)
 	const char *bundle = NULL, *publisher, *command = NULL;
 	struct {
 		const char *name, **to;
-	} options[] = { { "namespace", &shim.namespace }, { "id", &shim.id }, { "address", &shim.address }, { "publish-binary", &publisher },
-			{ "bundle", &bundle }, { "socket", &publisher } };
+	} options[] = {{"namespace", &shim.namespace}, {"id", &shim.id},    {"address", &shim.address},
+		       {"publish-binary", &publisher}, {"bundle", &bundle}, {"socket", &publisher}};
 
 	for (int i = 1; i < argc; i++) {
 		const char *name = argv[i], *value = strchr(name, '=');
@@ -347,7 +353,7 @@ int main(int argc, char **argv)
 	if (!strcmp(command, "delete")) {
 		char cwd[PATH_MAX];
 
-		return delete(bundle ? bundle : must(getcwd(cwd, sizeof(cwd))));
+		return delete (bundle ? bundle : must(getcwd(cwd, sizeof(cwd))));
 	}
 	die("%s: unknown command", command);
 }

@@ -1,4 +1,5 @@
-/* A container's cgroup had to kill for want of memory: memory.oom_control's events of cgroup v1, memory.events of v2. */
+/* A container's cgroup had to kill for want of memory: memory.oom_control's events of cgroup v1, memory.events of v2.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -36,7 +37,8 @@ static void v1_ready(struct watch *w, u32 events)
 
 static u64 v2_kills(struct container *c)
 {
-	char *dir = cgroup_folder(process_find(c, "")->pid, ""), *path = text("%s/memory.events", dir ? dir : ""), *s = read_text(path), *at;
+	char *dir = cgroup_folder(process_find(c, "")->pid, ""), *path = text("%s/memory.events", dir ? dir : ""),
+	     *s = read_text(path), *at;
 	u64 n = c->oom_kills;
 
 	at = s ? strstr(s, "oom_kill ") : NULL;
@@ -65,7 +67,8 @@ static void v2_ready(struct watch *w, u32 events)
 static void watch_v1(struct container *c, const char *dir)
 {
 	char *path = text("%s/memory.oom_control", dir), *control = text("%s/cgroup.event_control", dir), line[64];
-	int oom = open(path, O_RDONLY | O_CLOEXEC), ev = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), fd = open(control, O_WRONLY | O_CLOEXEC);
+	int oom = open(path, O_RDONLY | O_CLOEXEC), ev = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	    fd = open(control, O_WRONLY | O_CLOEXEC);
 	int n = snprintf(line, sizeof(line), "%d %d", ev, oom);
 	bool ok = oom >= 0 && ev >= 0 && fd >= 0 && write(fd, line, (size_t)n) == n;
 

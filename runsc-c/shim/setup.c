@@ -124,9 +124,11 @@ bool setup_again(struct container *c)
 
 char *setup_group(const char *bundle)
 {
-	static const char *const names[] = { "io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id", "io.kubernetes.cri-o.SandboxID" };
+	static const char *const names[] = {"io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id",
+					    "io.kubernetes.cri-o.SandboxID"};
 	char *path = text("%s/config.json", bundle), *s = read_text(path), *group = NULL;
-	struct json_object *o = s ? json_tokener_parse(s) : NULL, *annotations = json_object_object_get(o, "annotations");
+	struct json_object *o = s ? json_tokener_parse(s) : NULL,
+			   *annotations = json_object_object_get(o, "annotations");
 
 	for (u32 i = 0; i < ARRAY_SIZE(names) && !group; i++)
 		group = kept_string(annotations, names[i]);

@@ -6,8 +6,8 @@
 
 struct container;
 
-/* Which runsc-c, with which state folder, from the options of a Create (an Any; type "": none). Kept in the bundle for setup_again(). NULL, or the
- * error (malloc'ed). */
+/* Which runsc-c, with which state folder, from the options of a Create (an Any; type "": none). Kept in the bundle for
+ * setup_again(). NULL, or the error (malloc'ed). */
 char *setup_options(struct container *c, const char *type, const u8 *data, size_t n);
 /* The same as it was then, for a shim that did not see the options; false: nothing was made. */
 bool setup_again(struct container *c);

@@ -1,7 +1,7 @@
 /*
- * containerd-shim-runsc-c-v2: what stands between containerd and the containers of one pod (containerd, runtime/v2). It is asked over ttrpc and does
- * what it is asked for by the command runsc-c; it is the parent of the processes that stand for containers and their programs, and tells how
- * they ended. One thread; nothing waits but loop_run().
+ * containerd-shim-runsc-c-v2: what stands between containerd and the containers of one pod (containerd, runtime/v2). It
+ * is asked over ttrpc and does what it is asked for by the command runsc-c; it is the parent of the processes that
+ * stand for containers and their programs, and tells how they ended. One thread; nothing waits but loop_run().
  */
 #ifndef SHIM_SHIM_H
 #define SHIM_SHIM_H

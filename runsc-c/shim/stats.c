@@ -33,7 +33,8 @@ static char *mount_point(const char *controller)
 	char *found = NULL;
 
 	while (f && !found && (m = getmntent(f)))
-		if (!strcmp(m->mnt_type, *controller ? "cgroup" : "cgroup2") && (!*controller || listed(m->mnt_opts, controller)))
+		if (!strcmp(m->mnt_type, *controller ? "cgroup" : "cgroup2") &&
+		    (!*controller || listed(m->mnt_opts, controller)))
 			found = copy_of(m->mnt_dir);
 	if (f)
 		endmntent(f);
@@ -61,7 +62,8 @@ static char *path_in_hierarchy(pid_t pid, const char *controller)
 
 char *cgroup_folder(pid_t pid, const char *controller)
 {
-	char *path = path_in_hierarchy(pid, controller), *at = path ? mount_point(controller) : NULL, *dir = at ? text("%s%s", at, path) : NULL;
+	char *path = path_in_hierarchy(pid, controller), *at = path ? mount_point(controller) : NULL,
+	     *dir = at ? text("%s%s", at, path) : NULL;
 
 	free(path);
 	free(at);
@@ -146,17 +148,43 @@ static void answer(struct call *call, const char *type, const ProtobufCMessage *
 
 /* ---- cgroup v1 ---- */
 
-#define M(name, member) { name, offsetof(MemoryV1, member) }
+#define M(name, member)                                                                                                \
+	{                                                                                                              \
+		name, offsetof(MemoryV1, member)                                                                       \
+	}
 static const struct field memory_v1[] = {
-	M("cache", cache), M("rss", rss), M("rss_huge", rss_huge), M("mapped_file", mapped_file), M("dirty", dirty), M("writeback", writeback),
-	M("pgpgin", pg_pg_in), M("pgpgout", pg_pg_out), M("pgfault", pg_fault), M("pgmajfault", pg_maj_fault), M("inactive_anon", inactive_anon),
-	M("active_anon", active_anon), M("inactive_file", inactive_file), M("active_file", active_file), M("unevictable", unevictable),
-	M("hierarchical_memory_limit", hierarchical_memory_limit), M("hierarchical_memsw_limit", hierarchical_swap_limit),
-	M("total_cache", total_cache), M("total_rss", total_rss), M("total_rss_huge", total_rss_huge), M("total_mapped_file", total_mapped_file),
-	M("total_dirty", total_dirty), M("total_writeback", total_writeback), M("total_pgpgin", total_pg_pg_in), M("total_pgpgout", total_pg_pg_out),
-	M("total_pgfault", total_pg_fault), M("total_pgmajfault", total_pg_maj_fault), M("total_inactive_anon", total_inactive_anon),
-	M("total_active_anon", total_active_anon), M("total_inactive_file", total_inactive_file), M("total_active_file", total_active_file),
-	M("total_unevictable", total_unevictable),
+    M("cache", cache),
+    M("rss", rss),
+    M("rss_huge", rss_huge),
+    M("mapped_file", mapped_file),
+    M("dirty", dirty),
+    M("writeback", writeback),
+    M("pgpgin", pg_pg_in),
+    M("pgpgout", pg_pg_out),
+    M("pgfault", pg_fault),
+    M("pgmajfault", pg_maj_fault),
+    M("inactive_anon", inactive_anon),
+    M("active_anon", active_anon),
+    M("inactive_file", inactive_file),
+    M("active_file", active_file),
+    M("unevictable", unevictable),
+    M("hierarchical_memory_limit", hierarchical_memory_limit),
+    M("hierarchical_memsw_limit", hierarchical_swap_limit),
+    M("total_cache", total_cache),
+    M("total_rss", total_rss),
+    M("total_rss_huge", total_rss_huge),
+    M("total_mapped_file", total_mapped_file),
+    M("total_dirty", total_dirty),
+    M("total_writeback", total_writeback),
+    M("total_pgpgin", total_pg_pg_in),
+    M("total_pgpgout", total_pg_pg_out),
+    M("total_pgfault", total_pg_fault),
+    M("total_pgmajfault", total_pg_maj_fault),
+    M("total_inactive_anon", total_inactive_anon),
+    M("total_active_anon", total_active_anon),
+    M("total_inactive_file", total_inactive_file),
+    M("total_active_file", total_active_file),
+    M("total_unevictable", total_unevictable),
 };
 #undef M
 
@@ -165,7 +193,10 @@ static void memory_entry(MemoryEntryV1 *e, const char *dir, const char *prefix)
 	const struct {
 		const char *name;
 		u64 *to;
-	} files[] = { { "limit_in_bytes", &e->limit }, { "usage_in_bytes", &e->usage }, { "max_usage_in_bytes", &e->max }, { "failcnt", &e->failcnt } };
+	} files[] = {{"limit_in_bytes", &e->limit},
+		     {"usage_in_bytes", &e->usage},
+		     {"max_usage_in_bytes", &e->max},
+		     {"failcnt", &e->failcnt}};
 	char name[64];
 
 	memory_entry_v1__init(e);
@@ -230,8 +261,9 @@ static size_t read_per_cpu(const char *dir, u64 **out)
 
 static void cpu_v1(CpuV1 *cpu, CpuUsageV1 *usage, ThrottleV1 *throttle, const char *dir)
 {
-	static const struct field throttled[] = { { "nr_periods", offsetof(ThrottleV1, periods) }, { "nr_throttled", offsetof(ThrottleV1, throttled_periods) },
-						  { "throttled_time", offsetof(ThrottleV1, throttled_time) } };
+	static const struct field throttled[] = {{"nr_periods", offsetof(ThrottleV1, periods)},
+						 {"nr_throttled", offsetof(ThrottleV1, throttled_periods)},
+						 {"throttled_time", offsetof(ThrottleV1, throttled_time)}};
 
 	cpu_v1__init(cpu);
 	cpu_usage_v1__init(usage);
@@ -247,7 +279,8 @@ static void cpu_v1(CpuV1 *cpu, CpuUsageV1 *usage, ThrottleV1 *throttle, const ch
 
 static void answer_v1(pid_t pid, const char *memory_dir, struct call *call)
 {
-	char *pids_dir = cgroup_folder(pid, "pids"), *cpu_dir = cgroup_folder(pid, "cpuacct"), *blkio_dir = cgroup_folder(pid, "blkio");
+	char *pids_dir = cgroup_folder(pid, "pids"), *cpu_dir = cgroup_folder(pid, "cpuacct"),
+	     *blkio_dir = cgroup_folder(pid, "blkio");
 	MetricsV1 m = METRICS_V1__INIT;
 	PidsStat p = PIDS_STAT__INIT;
 	CpuV1 cpu;
@@ -269,8 +302,10 @@ static void answer_v1(pid_t pid, const char *memory_dir, struct call *call)
 	memory_entry(memory.kernel_tcp = &entries[3], memory_dir, "memory.kmem.tcp");
 	m.memory = &memory;
 	if (blkio_dir) {
-		blkio.n_io_service_bytes_recursive = read_blkio(blkio_dir, "blkio.throttle.io_service_bytes", &blkio.io_service_bytes_recursive);
-		blkio.n_io_serviced_recursive = read_blkio(blkio_dir, "blkio.throttle.io_serviced", &blkio.io_serviced_recursive);
+		blkio.n_io_service_bytes_recursive =
+		    read_blkio(blkio_dir, "blkio.throttle.io_service_bytes", &blkio.io_service_bytes_recursive);
+		blkio.n_io_serviced_recursive =
+		    read_blkio(blkio_dir, "blkio.throttle.io_serviced", &blkio.io_serviced_recursive);
 		m.blkio = &blkio;
 	}
 	answer(call, "io.containerd.cgroups.v1.Metrics", &m.base);
@@ -285,19 +320,56 @@ static void answer_v1(pid_t pid, const char *memory_dir, struct call *call)
 
 /* ---- cgroup v2 ---- */
 
-#define M(member) { #member, offsetof(MemoryV2, member) }
+#define M(member)                                                                                                      \
+	{                                                                                                              \
+#member, offsetof(MemoryV2, member)                                                                    \
+	}
 static const struct field memory_v2[] = {
-	M(anon), M(file), M(kernel_stack), M(slab), M(sock), M(shmem), M(file_mapped), M(file_dirty), M(file_writeback), M(anon_thp), M(inactive_anon),
-	M(active_anon), M(inactive_file), M(active_file), M(unevictable), M(slab_reclaimable), M(slab_unreclaimable), M(pgfault), M(pgmajfault),
-	M(workingset_refault), M(workingset_activate), M(workingset_nodereclaim), M(pgrefill), M(pgscan), M(pgsteal), M(pgactivate), M(pgdeactivate),
-	M(pglazyfree), M(pglazyfreed), M(thp_fault_alloc), M(thp_collapse_alloc),
+    M(anon),
+    M(file),
+    M(kernel_stack),
+    M(slab),
+    M(sock),
+    M(shmem),
+    M(file_mapped),
+    M(file_dirty),
+    M(file_writeback),
+    M(anon_thp),
+    M(inactive_anon),
+    M(active_anon),
+    M(inactive_file),
+    M(active_file),
+    M(unevictable),
+    M(slab_reclaimable),
+    M(slab_unreclaimable),
+    M(pgfault),
+    M(pgmajfault),
+    M(workingset_refault),
+    M(workingset_activate),
+    M(workingset_nodereclaim),
+    M(pgrefill),
+    M(pgscan),
+    M(pgsteal),
+    M(pgactivate),
+    M(pgdeactivate),
+    M(pglazyfree),
+    M(pglazyfreed),
+    M(thp_fault_alloc),
+    M(thp_collapse_alloc),
 };
 #undef M
-#define C(member) { #member, offsetof(CpuV2, member) }
-static const struct field cpu_v2[] = { C(usage_usec), C(user_usec), C(system_usec), C(nr_periods), C(nr_throttled), C(throttled_usec) };
+#define C(member)                                                                                                      \
+	{                                                                                                              \
+#member, offsetof(CpuV2, member)                                                                       \
+	}
+static const struct field cpu_v2[] = {C(usage_usec), C(user_usec),    C(system_usec),
+				      C(nr_periods), C(nr_throttled), C(throttled_usec)};
 #undef C
-#define E(member) { #member, offsetof(EventsV2, member) }
-static const struct field events_v2[] = { E(low), E(high), E(max), E(oom), E(oom_kill) };
+#define E(member)                                                                                                      \
+	{                                                                                                              \
+#member, offsetof(EventsV2, member)                                                                    \
+	}
+static const struct field events_v2[] = {E(low), E(high), E(max), E(oom), E(oom_kill)};
 #undef E
 
 /* Lines "MAJOR:MINOR rbytes=N wbytes=N rios=N wios=N ...". */
@@ -312,7 +384,8 @@ static size_t read_io(const char *dir, IoEntryV2 ***out)
 		unsigned long long rb = 0, wb = 0, ri = 0, wi = 0;
 		unsigned major, minor;
 
-		if (sscanf(line, "%u:%u rbytes=%llu wbytes=%llu rios=%llu wios=%llu", &major, &minor, &rb, &wb, &ri, &wi) != 6)
+		if (sscanf(line, "%u:%u rbytes=%llu wbytes=%llu rios=%llu wios=%llu", &major, &minor, &rb, &wb, &ri,
+			   &wi) != 6)
 			continue;
 		e.major = major;
 		e.minor = minor;

@@ -52,7 +52,8 @@ static void fill_time(Timestamp *t, const struct process *p)
 /* The words are runc's: engines look for them. */
 static void call_fail_of(struct call *call, const struct command *c, const char *what)
 {
-	bool gone = strstr(c->why, "does not exist") || strstr(c->why, "not running") || strstr(c->why, "no such process");
+	bool gone =
+	    strstr(c->why, "does not exist") || strstr(c->why, "not running") || strstr(c->why, "no such process");
 
 	call_fail(call, gone ? RPC_NOT_FOUND : RPC_UNKNOWN, "%s: %s: %s", what, c->why, gone ? "not found" : "unknown");
 }
@@ -80,7 +81,8 @@ static void created(struct command *cmd, bool ok)
 
 	free(pid_file);
 	if (!ok || !have) {
-		call_fail(cmd->arg, RPC_UNKNOWN, "OCI runtime create failed: %s: unknown", cmd->why ? cmd->why : "there is no pid file");
+		call_fail(cmd->arg, RPC_UNKNOWN, "OCI runtime create failed: %s: unknown",
+			  cmd->why ? cmd->why : "there is no pid file");
 		if (c->mounted)
 			rootfs_unmount(c->bundle);
 		container_free(c);
@@ -106,7 +108,8 @@ static void created(struct command *cmd, bool ok)
 static char *prepare(struct container *c, const CreateTaskRequest *r, int fds[3])
 {
 	struct process *p = process_new(c, "");
-	char *why = setup_options(c, r->options ? r->options->type_url : "", r->options ? r->options->value.data : NULL, r->options ? r->options->value.len : 0);
+	char *why = setup_options(c, r->options ? r->options->type_url : "", r->options ? r->options->value.data : NULL,
+				  r->options ? r->options->value.len : 0);
 
 	p->starting = true;
 	if (!why)
@@ -120,7 +123,7 @@ static char *prepare(struct container *c, const CreateTaskRequest *r, int fds[3]
 static void do_create(struct call *call, const void *request)
 {
 	const CreateTaskRequest *r = request;
-	struct command cmd = { .stdio = { -1, -1, -1 }, .done = created, .arg = call };
+	struct command cmd = {.stdio = {-1, -1, -1}, .done = created, .arg = call};
 	struct container *c;
 	char *why;
 	u32 n = 0;
@@ -206,7 +209,8 @@ static void exec_started(struct command *cmd, bool ok)
 
 	unlink(cmd->owned[0]);
 	if (!ok || !have) {
-		call_fail(cmd->arg, RPC_UNKNOWN, "OCI runtime exec failed: %s: unknown", cmd->why ? cmd->why : "there is no pid file");
+		call_fail(cmd->arg, RPC_UNKNOWN, "OCI runtime exec failed: %s: unknown",
+			  cmd->why ? cmd->why : "there is no pid file");
 		p->state = PROCESS_STOPPED;
 		p->exit_status = 255;
 		clock_gettime(CLOCK_REALTIME, &p->exited_at);
@@ -227,7 +231,7 @@ static void exec_started(struct command *cmd, bool ok)
 static void start_exec(struct call *call, struct process *p)
 {
 	struct container *c = p->container;
-	struct command cmd = { .container = c, .stdio = { -1, -1, -1 }, .done = exec_started, .arg = call, .arg2 = p };
+	struct command cmd = {.container = c, .stdio = {-1, -1, -1}, .done = exec_started, .arg = call, .arg2 = p};
 	char *in = p->io.in, *out = p->io.out, *err = p->io.err, *why;
 	u32 n = 0;
 
@@ -286,12 +290,13 @@ static void do_start(struct call *call, const void *request)
 {
 	const ProcessRequest *r = request;
 	struct process *p = named_process(call, r->id, r->exec_id);
-	struct command cmd = { .stdio = { -1, -1, -1 }, .done = started, .arg = call };
+	struct command cmd = {.stdio = {-1, -1, -1}, .done = started, .arg = call};
 
 	if (!p)
 		return;
 	if (p->starting || p->state != (r->exec_id[0] ? PROCESS_NEW : PROCESS_CREATED)) {
-		call_fail(call, RPC_FAILED_PRECONDITION, "process %s of container %s cannot be started again: failed precondition", r->exec_id, r->id);
+		call_fail(call, RPC_FAILED_PRECONDITION,
+			  "process %s of container %s cannot be started again: failed precondition", r->exec_id, r->id);
 		return;
 	}
 	if (r->exec_id[0]) {
@@ -347,13 +352,14 @@ static void do_delete(struct call *call, const void *request)
 {
 	const ProcessRequest *r = request;
 	struct process *p = named_process(call, r->id, r->exec_id);
-	struct command cmd = { .stdio = { -1, -1, -1 }, .done = deleted, .arg = call };
+	struct command cmd = {.stdio = {-1, -1, -1}, .done = deleted, .arg = call};
 	struct container *c;
 
 	if (!p)
 		return;
 	if (p->starting || (p->state != PROCESS_STOPPED && !(r->exec_id[0] && p->state == PROCESS_NEW))) {
-		call_fail(call, RPC_FAILED_PRECONDITION, "process %s of container %s has not ended: failed precondition", r->exec_id, r->id);
+		call_fail(call, RPC_FAILED_PRECONDITION,
+			  "process %s of container %s has not ended: failed precondition", r->exec_id, r->id);
 		return;
 	}
 	if (r->exec_id[0]) {
@@ -364,7 +370,9 @@ static void do_delete(struct call *call, const void *request)
 	c = p->container;
 	for (struct process *q = c->processes; q; q = q->next)
 		if (q->starting) {
-			call_fail(call, RPC_FAILED_PRECONDITION, "process %s of container %s is being started: failed precondition", q->exec_id, r->id);
+			call_fail(call, RPC_FAILED_PRECONDITION,
+				  "process %s of container %s is being started: failed precondition", q->exec_id,
+				  r->id);
 			return;
 		}
 	c->deleting = true;
@@ -390,8 +398,10 @@ static void do_state(struct call *call, const void *request)
 	s.id = (char *)(p->exec_id[0] ? p->exec_id : p->container->id);
 	s.bundle = p->container->bundle;
 	s.pid = (u32)p->pid;
-	s.status = p->state == PROCESS_STOPPED ? STATUS__STOPPED : p->state != PROCESS_RUNNING ? STATUS__CREATED :
-		   p->container->paused ? STATUS__PAUSED : STATUS__RUNNING;
+	s.status = p->state == PROCESS_STOPPED	 ? STATUS__STOPPED
+		   : p->state != PROCESS_RUNNING ? STATUS__CREATED
+		   : p->container->paused	 ? STATUS__PAUSED
+						 : STATUS__RUNNING;
 	s.stdin = p->io.in;
 	s.stdout = p->io.out;
 	s.stderr = p->io.err;
@@ -498,14 +508,20 @@ static void frozen(struct command *cmd, bool ok)
 	}
 	c->paused = !strcmp(cmd->args[0], "pause");
 	e.container_id = c->id;
-	publish(c->paused ? "/tasks/paused" : "/tasks/resumed", c->paused ? "containerd.events.TaskPaused" : "containerd.events.TaskResumed", &e.base);
+	publish(c->paused ? "/tasks/paused" : "/tasks/resumed",
+		c->paused ? "containerd.events.TaskPaused" : "containerd.events.TaskResumed", &e.base);
 	call_done(cmd->arg);
 }
 
 static void freeze(struct call *call, const ProcessRequest *r, const char *how)
 {
 	struct container *c = named(call, r->id);
-	struct command cmd = { .container = c, .args = { how, c ? c->id : NULL }, .stdio = { -1, -1, -1 }, .done = frozen, .arg = call, .arg2 = c };
+	struct command cmd = {.container = c,
+			      .args = {how, c ? c->id : NULL},
+			      .stdio = {-1, -1, -1},
+			      .done = frozen,
+			      .arg = call,
+			      .arg2 = c};
 
 	if (c)
 		command_start(&cmd);
@@ -515,13 +531,14 @@ static void do_kill(struct call *call, const void *request)
 {
 	const KillRequest *r = request;
 	struct process *p = named_process(call, r->id, r->exec_id);
-	struct command cmd = { .stdio = { -1, -1, -1 }, .done = simply_done, .arg = call };
+	struct command cmd = {.stdio = {-1, -1, -1}, .done = simply_done, .arg = call};
 	u32 n = 0;
 
 	if (!p)
 		return;
 	if (p->state == PROCESS_NEW) {
-		call_fail(call, RPC_FAILED_PRECONDITION, "process %s of container %s has not been started: failed precondition", r->exec_id, r->id);
+		call_fail(call, RPC_FAILED_PRECONDITION,
+			  "process %s of container %s has not been started: failed precondition", r->exec_id, r->id);
 		return;
 	}
 	if (p->state == PROCESS_STOPPED && !r->all) {
@@ -548,13 +565,14 @@ static void do_update(struct call *call, const void *request)
 {
 	const UpdateTaskRequest *r = request;
 	struct container *c = named(call, r->id);
-	struct command cmd = { .container = c, .stdio = { -1, -1, -1 }, .done = simply_done, .arg = call };
+	struct command cmd = {.container = c, .stdio = {-1, -1, -1}, .done = simply_done, .arg = call};
 	size_t n = r->resources ? r->resources->value.len : 0;
 
 	if (!c)
 		return;
 	cmd.stdio[0] = memfd_create("resources", MFD_CLOEXEC);
-	if (cmd.stdio[0] < 0 || pwrite(cmd.stdio[0], n ? (const char *)r->resources->value.data : "{}", n ? n : 2, 0) < (n ? (ssize_t)n : 2)) {
+	if (cmd.stdio[0] < 0 || pwrite(cmd.stdio[0], n ? (const char *)r->resources->value.data : "{}", n ? n : 2, 0) <
+				    (n ? (ssize_t)n : 2)) {
 		call_fail(call, RPC_UNKNOWN, "the resources: %s", strerror(errno));
 		close(cmd.stdio[0]);
 		return;
@@ -608,21 +626,41 @@ static void do_checkpoint(struct call *call, const void *request)
 	const ProcessRequest *r = request;
 	call_fail(call, RPC_UNIMPLEMENTED, "container %s: checkpoints are not there yet: not implemented", r->id);
 }
-static void do_pause(struct call *call, const void *request) { freeze(call, request, "pause"); }
-static void do_resume(struct call *call, const void *request) { freeze(call, request, "resume"); }
+static void do_pause(struct call *call, const void *request)
+{
+	freeze(call, request, "pause");
+}
+static void do_resume(struct call *call, const void *request)
+{
+	freeze(call, request, "resume");
+}
 
-#define METHOD(name, type, fn) { name, &type##__descriptor, fn }
+#define METHOD(name, type, fn)                                                                                         \
+	{                                                                                                              \
+		name, &type##__descriptor, fn                                                                          \
+	}
 static const struct {
 	const char *name;
 	const ProtobufCMessageDescriptor *type;
 	void (*fn)(struct call *call, const void *request);
 } methods[] = {
-	METHOD("State", process_request, do_state), METHOD("Create", create_task_request, do_create), METHOD("Start", process_request, do_start),
-	METHOD("Delete", process_request, do_delete), METHOD("Pids", process_request, do_pids), METHOD("Pause", process_request, do_pause),
-	METHOD("Resume", process_request, do_resume), METHOD("Checkpoint", process_request, do_checkpoint), METHOD("Kill", kill_request, do_kill),
-	METHOD("Exec", exec_process_request, do_exec), METHOD("ResizePty", resize_pty_request, do_resize),
-	METHOD("CloseIO", close_iorequest, do_close_io), METHOD("Update", update_task_request, do_update), METHOD("Wait", process_request, do_wait),
-	METHOD("Stats", process_request, do_stats), METHOD("Connect", process_request, do_connect), METHOD("Shutdown", shutdown_request, do_shutdown),
+    METHOD("State", process_request, do_state),
+    METHOD("Create", create_task_request, do_create),
+    METHOD("Start", process_request, do_start),
+    METHOD("Delete", process_request, do_delete),
+    METHOD("Pids", process_request, do_pids),
+    METHOD("Pause", process_request, do_pause),
+    METHOD("Resume", process_request, do_resume),
+    METHOD("Checkpoint", process_request, do_checkpoint),
+    METHOD("Kill", kill_request, do_kill),
+    METHOD("Exec", exec_process_request, do_exec),
+    METHOD("ResizePty", resize_pty_request, do_resize),
+    METHOD("CloseIO", close_iorequest, do_close_io),
+    METHOD("Update", update_task_request, do_update),
+    METHOD("Wait", process_request, do_wait),
+    METHOD("Stats", process_request, do_stats),
+    METHOD("Connect", process_request, do_connect),
+    METHOD("Shutdown", shutdown_request, do_shutdown),
 };
 
 void task_call(struct call *call, const char *service, const char *method, const u8 *data, size_t n)

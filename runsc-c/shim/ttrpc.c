@@ -111,7 +111,7 @@ static void take_request(struct connection *c, const struct frame *f)
 	TtrpcRequest *r = f->type == FRAME_REQUEST ? ttrpc_request__unpack(NULL, f->len, f->data) : NULL;
 	struct call *call = must(malloc(sizeof(*call)));
 
-	*call = (struct call){ c, f->stream };
+	*call = (struct call){c, f->stream};
 	c->calls++;
 	if (r)
 		serve_call(call, r->service, r->method, r->payload.data, r->payload.len);
@@ -156,7 +156,8 @@ static void welcome(struct watch *w, u32 events)
 	watch_add(&c->watch, fd, EPOLLIN, talk);
 }
 
-void ttrpc_serve(int listener, void (*serve)(struct call *c, const char *service, const char *method, const u8 *data, size_t n))
+void ttrpc_serve(int listener,
+		 void (*serve)(struct call *c, const char *service, const char *method, const u8 *data, size_t n))
 {
 	serve_call = serve;
 	watch_add(&listening, listener, EPOLLIN, welcome);
