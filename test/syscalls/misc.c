@@ -23,6 +23,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/stat.h>
+#include <stdbool.h>
 
 #include "check.h"
 
@@ -450,6 +452,68 @@ static void thread_ids(void)
 	pthread_join(t, NULL);
 }
 
+/* What /proc/PID/fdinfo says of descriptors of a kind: proc(5), pidfd_open(2). */
+static bool fdinfo_has(int fd, const char *what)
+{
+	char path[64], text[4096] = "";
+	int f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = open(path, O_RDONLY);
+	if (f < 0 || read(f, text, sizeof(text) - 1) < 0)
+		return false;
+	close(f);
+	return strstr(text, what);
+}
+
+static void descriptor_information(void)
+{
+	int e = eventfd(5, 0), p = (int)syscall(SYS_pidfd_open, getpid(), 0), ep = epoll_create1(0);
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 0x77 };
+	char want[64];
+
+	CHECK(fdinfo_has(e, "pos:\t0\n"));
+	CHECK(fdinfo_has(e, "eventfd-count:                5\n"));
+	snprintf(want, sizeof(want), "Pid:\t%d\n", getpid());
+	CHECK(fdinfo_has(p, want));
+	CHECK(fdinfo_has(p, "NSpid:\t"));
+	EQ(epoll_ctl(ep, EPOLL_CTL_ADD, e, &ev), 0);
+	snprintf(want, sizeof(want), "tfd: %8d", e);
+	CHECK(fdinfo_has(ep, want));
+	close(e), close(p), close(ep);
+}
+
+/* sysfs(5): processors, links and devices. */
+static bool starts(const char *path, const char *with)
+{
+	char text[256] = "";
+	int f = open(path, O_RDONLY);
+
+	if (f < 0 || read(f, text, sizeof(text) - 1) < 0)
+		return false;
+	close(f);
+	return !strncmp(text, with, strlen(with));
+}
+
+static void system_files(void)
+{
+	char target[128] = "";
+	struct stat st;
+
+	CHECK(starts("/sys/devices/system/cpu/cpu0/topology/physical_package_id", "0\n"));
+	CHECK(starts("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0"));
+	CHECK(starts("/sys/devices/system/cpu/online", "0"));
+	CHECK(starts("/sys/devices/system/node/node0/cpulist", "0"));
+	CHECK(starts("/sys/devices/system/node/node0/distance", "10"));
+	CHECK(starts("/sys/class/net/lo/uevent", "INTERFACE=lo\nIFINDEX="));
+	CHECK(readlink("/sys/class/net/lo", target, sizeof(target) - 1) > 0);
+	EQ(strcmp(target, "../../devices/virtual/net/lo"), 0);
+	CHECK(starts("/sys/dev/char/1:3/uevent", "MAJOR=1\nMINOR=3\nDEVNAME=null\n"));
+	CHECK(starts("/sys/class/mem/zero/dev", "1:5\n"));
+	EQ(stat("/sys/class/net/lo/mtu", &st), 0);
+	EQ(st.st_size, 4096);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -466,5 +530,7 @@ int main(void)
 	RUN(alarms);
 	RUN(waits);
 	RUN(thread_ids);
+	RUN(descriptor_information);
+	RUN(system_files);
 	DONE();
 }

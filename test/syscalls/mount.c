@@ -383,6 +383,29 @@ static void names_that_went(void)
 	CHECK(before < 100 || objects("kmalloc-64") - before < 900);
 }
 
+/* A file of /proc/PID can be covered, and is itself again afterwards. */
+static void over_proc(void)
+{
+	char name[160], text[32] = "", own[32] = "";
+	int fd;
+
+	snprintf(name, sizeof(name), "%s/cover", dir);
+	fd = open(name, O_CREAT | O_WRONLY, 0600);
+	EQ(write(fd, "covered", 7), 7);
+	close(fd);
+	EQ(mount(name, "/proc/self/comm", NULL, MS_BIND, NULL), 0);
+	fd = open("/proc/self/comm", O_RDONLY);
+	EQ(read(fd, text, sizeof(text)), 7);
+	EQ(memcmp(text, "covered", 7), 0);
+	close(fd);
+	EQ(umount("/proc/self/comm"), 0);
+	fd = open("/proc/self/comm", O_RDONLY);
+	CHECK(read(fd, own, sizeof(own)) > 0);
+	CHECK(strncmp(own, "covered", 7));
+	close(fd);
+	EQ(unlink(name), 0);
+}
+
 int main(void)
 {
 	CHECK(mkdtemp(dir));
@@ -406,6 +429,7 @@ int main(void)
 	RUN(given_back);
 	RUN(moved_nowhere);
 	RUN(names_that_went);
+	RUN(over_proc);
 	EQ(chdir("/"), 0);
 	EQ(rmdir(dir), 0);
 	DONE();

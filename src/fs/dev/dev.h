@@ -8,6 +8,14 @@ struct files;
 struct tty;
 struct hc_stdio;
 
+struct dev_node {
+	const char *name;
+	u32 mode;
+	u64 rdev;
+};
+#define DEV_NODES 7u
+extern const struct dev_node dev_nodes[DEV_NODES]; /* what every /dev has */
+
 void dev_register(void);    /* device numbers and the devtmpfs file system */
 struct dentry;
 int dev_populate(struct dentry *root); /* a tmpfs gets what a container's /dev has */

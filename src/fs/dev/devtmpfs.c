@@ -36,17 +36,13 @@ static bool has_terminal(void)
 	return false;
 }
 
+const struct dev_node dev_nodes[DEV_NODES] = {
+	{ "null", 0666, MKDEV(1, 3) },	  { "zero", 0666, MKDEV(1, 5) }, { "full", 0666, MKDEV(1, 7) },	   { "random", 0666, MKDEV(1, 8) },
+	{ "urandom", 0666, MKDEV(1, 9) }, { "tty", 0666, MKDEV(5, 0) },	 { "console", 0600, MKDEV(5, 1) },
+};
+
 int dev_populate(struct dentry *root)
 {
-	static const struct {
-		const char *name;
-		u32 mode;
-		u64 rdev;
-	} nodes[] = {
-		{ "null", 0666, MKDEV(1, 3) },	  { "zero", 0666, MKDEV(1, 5) },   { "full", 0666, MKDEV(1, 7) },
-		{ "random", 0666, MKDEV(1, 8) },  { "urandom", 0666, MKDEV(1, 9) }, { "tty", 0666, MKDEV(5, 0) },
-		{ "console", 0600, MKDEV(5, 1) },
-	};
 	static const struct {
 		const char *name, *target;
 	} links[] = {
@@ -58,10 +54,10 @@ int dev_populate(struct dentry *root)
 		u32 mode;
 	} dirs[] = { { "pts", 0755 }, { "shm", 01777 }, { "mqueue", 01777 } };
 	int err = 0;
-	for (u32 i = 0; i < ARRAY_SIZE(nodes) && !err; i++) {
-		if (nodes[i].rdev == MKDEV(5, 1) && boot_params->contained && !has_terminal())
+	for (u32 i = 0; i < DEV_NODES && !err; i++) {
+		if (dev_nodes[i].rdev == MKDEV(5, 1) && boot_params->contained && !has_terminal())
 			continue;
-		err = add(root, nodes[i].name, S_IFCHR | nodes[i].mode, nodes[i].rdev, NULL);
+		err = add(root, dev_nodes[i].name, S_IFCHR | dev_nodes[i].mode, dev_nodes[i].rdev, NULL);
 	}
 	for (u32 i = 0; i < ARRAY_SIZE(links) && !err; i++)
 		err = add(root, links[i].name, S_IFLNK, 0, links[i].target);

@@ -53,21 +53,26 @@ static int show_slabinfo(struct seq *s, struct inode *inode)
 static int show_meminfo(struct seq *s, struct inode *inode)
 {
 	struct meminfo mi;
-	u64 total, free;
+	u64 total, free, available;
 
 	mm_meminfo(&mi);
 	total = mi.total << 2;
 	free = mi.free << 2;
+	available = MIN(total, free + (mi.cached << 2)); /* cached pages that are the host's take no memory of the sandbox */
 	seq_printf(s,
 		   "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\nBuffers:               0 kB\n"
 		   "Cached:         %8lu kB\nSwapCached:            0 kB\nActive:         %8lu kB\nInactive:              0 kB\n"
 		   "Active(anon):   %8lu kB\nInactive(anon):        0 kB\nActive(file):   %8lu kB\nInactive(file):        0 kB\n"
 		   "Unevictable:           0 kB\nMlocked:               0 kB\nSwapTotal:             0 kB\nSwapFree:              0 kB\n"
 		   "Dirty:                 0 kB\nWriteback:             0 kB\nAnonPages:      %8lu kB\nMapped:         %8lu kB\n"
-		   "Shmem:          %8lu kB\nSlab:           %8lu kB\nSReclaimable:          0 kB\nSUnreclaim:     %8lu kB\n"
-		   "PageTables:     %8lu kB\nCommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\nVmallocTotal:   34359738367 kB\n"
-		   "VmallocUsed:           0 kB\nHugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n",
-		   total, free, free + (mi.cached << 2), mi.cached << 2, (mi.anon + mi.cached) << 2, mi.anon << 2,
+		   "Shmem:          %8lu kB\nKReclaimable:          0 kB\nSlab:           %8lu kB\nSReclaimable:          0 kB\n"
+		   "SUnreclaim:     %8lu kB\nKernelStack:           0 kB\nPageTables:     %8lu kB\nNFS_Unstable:          0 kB\n"
+		   "Bounce:                0 kB\nWritebackTmp:          0 kB\nCommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\n"
+		   "VmallocTotal:   34359738367 kB\nVmallocUsed:           0 kB\nVmallocChunk:          0 kB\nPercpu:                0 kB\n"
+		   "AnonHugePages:         0 kB\nShmemHugePages:        0 kB\nFileHugePages:         0 kB\nHugePages_Total:       0\n"
+		   "HugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\nHugepagesize:       2048 kB\n"
+		   "Hugetlb:               0 kB\n",
+		   total, free, available, mi.cached << 2, (mi.anon + mi.cached) << 2, mi.anon << 2,
 		   mi.cached << 2, mi.anon << 2, mi.mapped << 2, mi.shmem << 2, mi.slab << 2, mi.slab << 2,
 		   mi.page_tables << 2, total / 2, mi.anon << 2);
 	return 0;

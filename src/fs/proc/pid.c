@@ -257,7 +257,7 @@ static int show_fdinfo(struct seq *s, struct inode *inode)
 	seq_printf(s, "pos:\t%lu\nflags:\t0%o\nmnt_id:\t%d\nino:\t%lu\n", file->pos,
 		   file->flags | (fd_flags ? O_CLOEXEC : 0), file->path.mnt ? file->path.mnt->id : 0, file->inode->ino);
 	more = file->fop->show_fdinfo ? kzalloc(PAGE_SIZE) : NULL;
-	if (more && !file->fop->show_fdinfo(file, more, PAGE_SIZE))
+	if (more && file->fop->show_fdinfo(file, more, PAGE_SIZE) > 0)
 		seq_puts(s, more);
 	kfree(more);
 	file_put(file);

@@ -100,13 +100,10 @@ static int show(struct seq *s, struct inode *inode)
 		seq_printf(s, "%u\n", first);
 		break;
 	case SHARED_LIST:
-		if (first == last)
-			seq_printf(s, "%u\n", first);
-		else
-			seq_printf(s, "%u-%u\n", first, last);
+		seq_cpu_list(s, first, last);
 		break;
 	default:
-		seq_printf(s, "%lx\n", (last - first == 63 ? ~0ul : (1ul << (last - first + 1)) - 1) << first);
+		seq_cpu_mask(s, first, last);
 	}
 	return 0;
 }
@@ -131,7 +128,7 @@ void sysfs_add_caches(struct dentry *cpu_dir, u32 cpu)
 		one = simple_add_dir(dir, name, 0755);
 		for (u32 n = 0; n < NFIELDS; n++, f++) {
 			*f = (struct cache_file){ { show, NULL }, &caches[i], cpu, n };
-			simple_add_file(one, names[n], S_IFREG | 0444, &text_fops, &f->file);
+			sysfs_add_text(one, names[n], &f->file);
 		}
 	}
 }

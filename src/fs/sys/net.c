@@ -1,4 +1,7 @@
-/* /sys/class/net: a folder for each link of the network namespace of whoever looks, as long as it is there. See sysfs(5). */
+/*
+ * /sys/devices/virtual/net: a folder for each link of the network namespace of whoever looks, as long as it is there; /sys/class/net has links
+ * to them. See sysfs(5), and Documentation/ABI/testing/sysfs-class-net of the kernel.
+ */
 #include <linux/errno.h>
 #include <linux/stat.h>
 
@@ -8,9 +11,13 @@
 #include "net/links.h"
 
 /* An entry of a link's folder: its inode's priv is the link's index and the entry's number, so nothing is kept that could grow old. */
-enum { ADDRESS, ADDR_LEN, BROADCAST, CARRIER, DUPLEX, FLAGS, IFINDEX, IFLINK, MTU, OPERSTATE, SPEED, TX_QUEUE_LEN, TYPE, STATISTICS, NFILES };
-static const char *const files[NFILES] = { "address", "addr_len", "broadcast", "carrier", "duplex", "flags", "ifindex", "iflink", "mtu",
-					   "operstate", "speed", "tx_queue_len", "type", "statistics" };
+enum {
+	ADDRESS, ADDR_ASSIGN_TYPE, ADDR_LEN, BROADCAST, CARRIER, DEV_ID, DEV_PORT, DORMANT, DUPLEX, FLAGS, IFALIAS, IFINDEX, IFLINK, LINK_MODE,
+	MTU, NETDEV_GROUP, OPERSTATE, PROTO_DOWN, SPEED, TX_QUEUE_LEN, TYPE, UEVENT, SUBSYSTEM, STATISTICS, NFILES
+};
+static const char *const files[NFILES] = { "address", "addr_assign_type", "addr_len", "broadcast", "carrier", "dev_id", "dev_port", "dormant",
+					   "duplex", "flags", "ifalias", "ifindex", "iflink", "link_mode", "mtu", "netdev_group", "operstate",
+					   "proto_down", "speed", "tx_queue_len", "type", "uevent", "subsystem", "statistics" };
 /* In the order of struct rtnl_link_stats64. */
 static const char *const stats[LINK_NSTATS] = {
 	"rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_errors", "tx_errors", "rx_dropped", "tx_dropped", "multicast", "collisions",
@@ -60,6 +67,22 @@ static int show(struct seq *s, struct inode *inode)
 	case SPEED:
 	case DUPLEX:
 		return -EINVAL; /* of a link that has none */
+	case DEV_ID:
+		seq_puts(s, "0x0\n");
+		return 0;
+	case ADDR_ASSIGN_TYPE:
+	case DEV_PORT:
+	case DORMANT:
+	case LINK_MODE:
+	case NETDEV_GROUP:
+	case PROTO_DOWN:
+		seq_puts(s, "0\n");
+		return 0;
+	case IFALIAS:
+		return 0;
+	case UEVENT:
+		seq_printf(s, "INTERFACE=%s\nIFINDEX=%u\n", l.name, l.index);
+		return 0;
 	}
 	seq_printf(s, "%lu\n", n >= STATS_FIRST ? l.stats[n - STATS_FIRST] :
 			       n == ADDR_LEN ? l.addr_len : n == IFINDEX ? l.index : n == IFLINK ? l.iflink : n == MTU ? l.mtu :
@@ -86,6 +109,7 @@ static int set_entry(struct inode *dir, struct dentry *d, u32 mode, u32 index, u
 		return -ENOMEM;
 	i->mode = mode;
 	i->nlink = S_ISDIR(mode) ? 2 : 1;
+	i->size = S_ISREG(mode) ? PAGE_SIZE : 0;
 	i->priv = entry(index, number);
 	i->iop = iop;
 	i->fop = fop;
@@ -108,12 +132,13 @@ static void emit_names(struct file *f, struct dir_context *ctx, const char *cons
 	for (; ctx->pos - 2 < n; ctx->pos++) {
 		const char *name = names[ctx->pos - 2];
 
-		if (!ctx->emit(ctx, name, (u32)strlen(name), ctx->pos + 1, f->inode->ino + ctx->pos, names[ctx->pos - 2] == files[STATISTICS] ? 4 : 8))
+		if (!ctx->emit(ctx, name, (u32)strlen(name), ctx->pos + 1, f->inode->ino + ctx->pos,
+			       name == files[STATISTICS] ? 4 : name == files[SUBSYSTEM] ? 10 : 8))
 			return;
 	}
 }
 
-/* ---- class/net/LINK/statistics ---- */
+/* ---- devices/virtual/net/LINK/statistics ---- */
 
 static int stats_lookup(struct inode *dir, struct dentry *d)
 {
@@ -134,14 +159,19 @@ static int stats_iterate(struct file *f, struct dir_context *ctx)
 static const struct inode_ops stats_iops = { .lookup = stats_lookup };
 static const struct file_ops stats_fops = { .iterate = stats_iterate, .llseek = generic_file_llseek };
 
-/* ---- class/net/LINK ---- */
+/* ---- devices/virtual/net/LINK ---- */
+
+static char *subsystem_target(struct inode *i) { return kstrdup("../../../../class/net"); }
+static const struct inode_ops subsystem_iops = { .readlink = subsystem_target };
 
 static int link_lookup(struct inode *dir, struct dentry *d)
 {
 	d->flags |= DCACHE_NOCACHE;
 	if (!kstrcmp(d->name, files[STATISTICS]))
 		return set_entry(dir, d, S_IFDIR | 0755, index_of(dir), 0, &stats_iops, &stats_fops);
-	for (u32 i = 0; i < STATISTICS; i++)
+	if (!kstrcmp(d->name, files[SUBSYSTEM]))
+		return set_entry(dir, d, S_IFLNK | 0777, index_of(dir), 0, &subsystem_iops, NULL);
+	for (u32 i = 0; i < SUBSYSTEM; i++)
 		if (!kstrcmp(d->name, files[i]))
 			return set_entry(dir, d, S_IFREG | 0444, index_of(dir), i, &plain_iops, &text_ops);
 	d_set_inode(d, NULL);
@@ -157,23 +187,52 @@ static int link_iterate(struct file *f, struct dir_context *ctx)
 static const struct inode_ops link_iops = { .lookup = link_lookup };
 static const struct file_ops link_fops = { .iterate = link_iterate, .llseek = generic_file_llseek };
 
-/* ---- class/net ---- */
+/* ---- devices/virtual/net and class/net ---- */
+
+static char *class_target(struct inode *i)
+{
+	struct link_view l;
+	char target[64];
+	int err = link_find(NULL, index_of(i), &l);
+
+	if (err)
+		return ERR_PTR(err);
+	ksnprintf(target, sizeof(target), "../../devices/virtual/net/%s", l.name);
+	return kstrdup(target);
+}
+
+static const struct inode_ops class_link_iops = { .readlink = class_target };
+
+static int find_link(struct dentry *d, struct link_view *l)
+{
+	int err = link_find(d->name, 0, l);
+
+	d->flags |= DCACHE_NOCACHE;
+	if (err)
+		d_set_inode(d, NULL);
+	return err;
+}
 
 static int net_lookup(struct inode *dir, struct dentry *d)
 {
 	struct link_view l;
-	int err = link_find(d->name, 0, &l);
+	int err = find_link(d, &l);
 
-	d->flags |= DCACHE_NOCACHE;
-	if (!err)
-		return set_entry(dir, d, S_IFDIR | 0755, l.index, 0, &link_iops, &link_fops);
-	d_set_inode(d, NULL);
-	return err == -ENODEV ? 0 : err;
+	return err == -ENODEV ? 0 : err ? err : set_entry(dir, d, S_IFDIR | 0755, l.index, 0, &link_iops, &link_fops);
+}
+
+static int class_lookup(struct inode *dir, struct dentry *d)
+{
+	struct link_view l;
+	int err = find_link(d, &l);
+
+	return err == -ENODEV ? 0 : err ? err : set_entry(dir, d, S_IFLNK | 0777, l.index, 0, &class_link_iops, NULL);
 }
 
 struct walk {
 	struct dir_context *ctx;
 	u64 at;
+	u32 type; /* of dirent */
 };
 
 /* Positions are those of the links in the dump, behind the two dots. */
@@ -183,29 +242,39 @@ static int emit_link(const struct link_view *l, void *arg)
 
 	if (w->at++ < w->ctx->pos)
 		return 0;
-	if (!w->ctx->emit(w->ctx, l->name, (u32)strlen(l->name), w->at, 0x10000 + l->index, 4))
+	if (!w->ctx->emit(w->ctx, l->name, (u32)strlen(l->name), w->at, 0x10000 + l->index, w->type))
 		return 1;
 	w->ctx->pos = w->at;
 	return 0;
 }
 
-static int net_iterate(struct file *f, struct dir_context *ctx)
+static int iterate(struct file *f, struct dir_context *ctx, u32 type)
 {
-	struct walk w = { ctx, 2 };
+	struct walk w = { ctx, 2, type };
 	int err = emit_dots(f, ctx) ? links_each(emit_link, &w) : 0;
 
 	return MIN(err, 0);
 }
 
-static const struct inode_ops net_iops = { .lookup = net_lookup };
-static const struct file_ops net_fops = { .iterate = net_iterate, .llseek = generic_file_llseek };
+static int net_iterate(struct file *f, struct dir_context *ctx) { return iterate(f, ctx, 4); }
+static int class_iterate(struct file *f, struct dir_context *ctx) { return iterate(f, ctx, 10); }
 
-void sysfs_add_net(struct dentry *class)
+static const struct inode_ops net_iops = { .lookup = net_lookup }, class_iops = { .lookup = class_lookup };
+static const struct file_ops net_fops = { .iterate = net_iterate, .llseek = generic_file_llseek };
+static const struct file_ops class_fops = { .iterate = class_iterate, .llseek = generic_file_llseek };
+
+static void add_net(struct dentry *parent, const struct inode_ops *iop, const struct file_ops *fop)
 {
-	struct dentry *d = simple_add_dir(class, "net", 0755);
+	struct dentry *d = simple_add_dir(parent, "net", 0755);
 
 	if (IS_ERR_OR_NULL(d))
 		return;
-	d->inode->iop = &net_iops;
-	d->inode->fop = &net_fops;
+	d->inode->iop = iop;
+	d->inode->fop = fop;
+}
+
+void sysfs_add_net(struct dentry *virtual, struct dentry *class)
+{
+	add_net(virtual, &net_iops, &net_fops);
+	add_net(class, &class_iops, &class_fops);
 }

@@ -127,6 +127,17 @@ void d_add(struct dentry *d)
 	spin_unlock(&dcache_lock);
 }
 
+/* Their users keep them there; with the last one they go as ever. */
+void d_make_findable(struct dentry *d)
+{
+	spin_lock(&dcache_lock);
+	for (; d->parent != d && (d->flags & (DCACHE_NOCACHE | DCACHE_UNHASHED)) == (DCACHE_NOCACHE | DCACHE_UNHASHED); d = d->parent) {
+		d->flags &= ~(u32)DCACHE_UNHASHED;
+		hlist_add(&d->hash, bucket(d->hashval));
+	}
+	spin_unlock(&dcache_lock);
+}
+
 struct dentry *dentry_get(struct dentry *d)
 {
 	refcount_inc(&d->ref);

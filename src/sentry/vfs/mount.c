@@ -197,6 +197,7 @@ struct mount *clone_mount(struct mount *m, struct dentry *root)
 void hang_mount(struct mount *m, struct mount *parent, struct dentry *at)
 {
 	refcount_inc(&parent->ref);
+	d_make_findable(at);
 	spin_lock(&mount_lock);
 	m->parent = parent;
 	m->mountpoint = dentry_get(at);
@@ -211,7 +212,10 @@ void hang_mount(struct mount *m, struct mount *parent, struct dentry *at)
 	spin_unlock(&mount_lock);
 }
 
-static bool dead(const struct dentry *d) { return d->flags & DCACHE_UNHASHED && d->parent != d; }
+static bool dead(const struct dentry *d)
+{
+	return (d->flags & (DCACHE_UNHASHED | DCACHE_NOCACHE)) == DCACHE_UNHASHED && d->parent != d;
+}
 
 /* The mount namespace whose file it shows, or NULL. */
 static struct ns_common *shown_mount_ns(const struct mount *m)

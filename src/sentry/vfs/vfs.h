@@ -108,7 +108,7 @@ struct file_ops {
 	int (*fsync)(struct file *file, bool data_only);
 	int (*fallocate)(struct file *file, u32 mode, u64 off, u64 len);
 	int (*setfl)(struct file *file, u32 flags);
-	/* Text for /proc/pid/fdinfo/N behind the common lines; may be NULL. */
+	/* Text for /proc/pid/fdinfo/N behind the common lines: its length; may be NULL. */
 	int (*show_fdinfo)(struct file *file, char *buf, size_t size);
 };
 
@@ -194,6 +194,8 @@ void dentry_put(struct dentry *d);
 void d_set_inode(struct dentry *d, struct inode *inode); /* consumes the inode reference */
 struct dentry *d_make_root(struct inode *inode);
 struct dentry *d_alloc_anon(struct super_block *sb, struct inode *inode, const char *name); /* pipes, sockets: name for /proc/fd */
+/* What is looked up afresh each time (DCACHE_NOCACHE), and what is so above it, is found again while it is in use: it is mounted on. */
+void d_make_findable(struct dentry *d);
 void d_drop(struct dentry *d); /* out of the cache: the next lookup asks the file system */
 struct dentry *d_lookup(struct dentry *parent, const char *name, u32 len); /* cache only; reference */
 
