@@ -93,11 +93,18 @@ struct sock {
 		debug, no_check, filter_locked;
 	struct sock_prog *filter; /* lock; filter.c */
 	s32 peek_off; /* SO_PEEK_OFF; -1: off */
+	u32 bound_link; /* SO_BINDTODEVICE, or 0 */
+	/* Kept for who asks; there are no queues of a device that they could change. */
+	bool wifi_status, no_fcs, select_errors, prefer_busy_poll;
+	u32 busy_poll, buf_lock;
+	s32 incoming_cpu;
+	u64 pacing_rate;
 };
 
 /* Sizes of net.core.{r,w}mem_{default,max}. */
 #define SOCK_BUF_DEFAULT 212992u
 #define SOCK_BUF_MAX (212992u)
+#define SOCK_MIN_RCVBUF 2304u
 #define PKT_OVERHEAD 512u /* what a queued packet counts beyond its bytes */
 
 void sock_init(struct sock *sk, const struct proto_ops *ops, u16 family, u16 type, s32 protocol);

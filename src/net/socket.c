@@ -84,6 +84,8 @@ void sock_init(struct sock *sk, const struct proto_ops *ops, u16 family, u16 typ
 	sk->rcvlowat = 1;
 	sk->rcvtimeo = sk->sndtimeo = ~0ull;
 	sk->peek_off = -1;
+	sk->incoming_cpu = -1;
+	sk->pacing_rate = ~0ull;
 	sk->peercred = (struct ucred_k){ 0, ~0u, ~0u };
 }
 

@@ -1,9 +1,12 @@
 /* getsockopt(2), setsockopt(2) and the options of socket(7). */
 #include <linux/capability.h>
 #include <linux/fcntl.h>
+#include <linux/filter.h>
 
 #include "base/string.h"
 #include "net/filter.h"
+#include "net/ifconf.h"
+#include "net/links.h"
 #include "net/net_ns.h"
 #include "net/sock.h"
 #include "sentry/kernel/task.h"
@@ -11,7 +14,6 @@
 #include "sentry/sys/syscall.h"
 
 #define SOCK_MIN_SNDBUF 4608u
-#define SOCK_MIN_RCVBUF 2304u
 
 int opt_put_int(void *val, u32 *len, s32 v)
 {
@@ -89,6 +91,14 @@ static bool *bool_option(struct sock *sk, s32 opt)
 		return &sk->passsec;
 	case SO_NO_CHECK:
 		return &sk->no_check;
+	case SO_WIFI_STATUS:
+		return &sk->wifi_status;
+	case SO_NOFCS:
+		return &sk->no_fcs;
+	case SO_SELECT_ERR_QUEUE:
+		return &sk->select_errors;
+	case SO_PREFER_BUSY_POLL:
+		return &sk->prefer_busy_poll;
 	case SO_TIMESTAMP_OLD:
 	case SO_TIMESTAMP_NEW:
 		return &sk->rxtimestamp;
@@ -97,6 +107,23 @@ static bool *bool_option(struct sock *sk, s32 opt)
 		return &sk->rxtimestampns;
 	}
 	return NULL;
+}
+
+/* socket(7): whoever is bound to a link needs a right to leave it. */
+static int bind_to_link(struct sock *sk, u32 index)
+{
+	if (sk->bound_link && !net_capable(sk->net, CAP_NET_RAW))
+		return -EPERM;
+	sk->bound_link = index;
+	return 0;
+}
+
+static int bind_to_device(struct sock *sk, const char *name, u32 len)
+{
+	len = kstrnlen(name, MIN(len, IFNAMSIZ_K - 1u));
+	if (len && (len != 2 || memcmp(name, "lo", 2)))
+		return -ENODEV;
+	return bind_to_link(sk, len ? LO_INDEX : 0);
 }
 
 static int set_int_option(struct sock *sk, s32 opt, s32 v)
@@ -138,9 +165,24 @@ static int set_int_option(struct sock *sk, s32 opt, s32 v)
 			return -EOPNOTSUPP;
 		sk->peek_off = v;
 		return 0;
+	case SO_BINDTOIFINDEX:
+		return v < 0 ? -EINVAL : bind_to_link(sk, (u32)v);
 	case SO_BUSY_POLL:
+		if (v < 0)
+			return -EINVAL;
+		sk->busy_poll = (u32)v;
+		return 0;
 	case SO_INCOMING_CPU:
-		return v < 0 ? -EINVAL : 0;
+		sk->incoming_cpu = v;
+		return 0;
+	case SO_BUF_LOCK:
+		if (v & ~3)
+			return -EINVAL;
+		sk->buf_lock = (u32)v;
+		return 0;
+	case SO_CNX_ADVICE:
+	case SO_BSDCOMPAT:
+		return 0;
 	case SO_TYPE:
 	case SO_PROTOCOL:
 	case SO_DOMAIN:
@@ -157,8 +199,10 @@ int sock_set_common(struct sock *sk, s32 opt, const void *val, u32 len)
 	bool *flag = bool_option(sk, opt);
 	s32 v;
 
+	if (opt == SO_DETACH_FILTER && !sk->filter)
+		return -ENOENT;
 	if (opt == SO_BINDTODEVICE)
-		return len == 0 || !((const char *)val)[0] || !kstrncmp(val, "lo", len) ? 0 : -ENODEV;
+		return bind_to_device(sk, val, len);
 	if (len < sizeof(v))
 		return -EINVAL;
 	memcpy(&v, val, sizeof(v));
@@ -167,6 +211,12 @@ int sock_set_common(struct sock *sk, s32 opt, const void *val, u32 len)
 		return 0;
 	}
 	switch (opt) {
+	case SO_MAX_PACING_RATE:
+		if (len >= sizeof(u64))
+			memcpy(&sk->pacing_rate, val, sizeof(u64));
+		else
+			sk->pacing_rate = v == -1 ? ~0ull : (u32)v;
+		return 0;
 	case SO_ATTACH_FILTER:
 	case SO_DETACH_FILTER:
 	case SO_LOCK_FILTER:
@@ -187,9 +237,28 @@ int sock_set_common(struct sock *sk, s32 opt, const void *val, u32 len)
 	return set_int_option(sk, opt, v);
 }
 
+/* The indices of SK_MEMINFO_* (linux/sock_diag.h). */
+static int get_meminfo(struct sock *sk, void *val, u32 *len)
+{
+	u32 info[9] = { (u32)sk->rx_bytes, sk->rcvbuf, (u32)atomic_load(&sk->wmem), sk->sndbuf };
+
+	return opt_put(val, len, info, sizeof(info));
+}
+
+static int get_peername(struct sock *sk, void *val, u32 *len)
+{
+	struct sockaddr_k name;
+	u32 n = 0;
+
+	if (sk->ops->getname(sk, &name, &n, true))
+		return -ENOTCONN;
+	return n < *len ? -EINVAL : opt_put(val, len, &name, n);
+}
+
 int sock_get_common(struct sock *sk, s32 opt, void *val, u32 *len)
 {
 	struct ucred_k cred;
+	u64 rate;
 	bool *flag = bool_option(sk, opt);
 
 	if (flag)
@@ -222,9 +291,28 @@ int sock_get_common(struct sock *sk, s32 opt, void *val, u32 *len)
 	case SO_LOCK_FILTER:
 		return opt_put_int(val, len, sk->filter_locked);
 	case SO_BUSY_POLL:
-		return opt_put_int(val, len, 0);
+		return opt_put_int(val, len, (s32)sk->busy_poll);
 	case SO_INCOMING_CPU:
+		return opt_put_int(val, len, sk->incoming_cpu);
+	case SO_BUF_LOCK:
+		return opt_put_int(val, len, (s32)sk->buf_lock);
+	case SO_BSDCOMPAT:
+	case SO_INCOMING_NAPI_ID:
 		return opt_put_int(val, len, 0);
+	case SO_BPF_EXTENSIONS:
+		return opt_put_int(val, len, SKF_AD_MAX);
+	case SO_MAX_PACING_RATE:
+		rate = *len < sizeof(rate) ? MIN(sk->pacing_rate, 0xffffffffull) : sk->pacing_rate;
+		return opt_put(val, len, &rate, *len < sizeof(rate) ? sizeof(u32) : sizeof(rate));
+	case SO_COOKIE:
+	case SO_NETNS_COOKIE:
+		if (opt == SO_COOKIE ? *len < sizeof(u64) : *len != sizeof(u64))
+			return -EINVAL;
+		return opt_put(val, len, opt == SO_COOKIE ? &sk->ino : &sk->net->c.ino, sizeof(u64));
+	case SO_MEMINFO:
+		return get_meminfo(sk, val, len);
+	case SO_PEERNAME:
+		return get_peername(sk, val, len);
 	case SO_LINGER:
 		return opt_put(val, len, &sk->linger, sizeof(sk->linger));
 	case SO_RCVTIMEO_OLD:
@@ -237,8 +325,9 @@ int sock_get_common(struct sock *sk, s32 opt, void *val, u32 *len)
 		cred = sock_show_cred(&sk->peercred);
 		return opt_put(val, len, &cred, sizeof(cred));
 	case SO_BINDTODEVICE:
-		*len = 0;
-		return 0;
+		return sk->bound_link && *len < IFNAMSIZ_K ? -EINVAL : opt_put(val, len, "lo", sk->bound_link ? sizeof("lo") : 0);
+	case SO_BINDTOIFINDEX:
+		return opt_put_int(val, len, (s32)sk->bound_link);
 	}
 	return -ENOPROTOOPT;
 }

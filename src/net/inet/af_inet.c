@@ -24,6 +24,8 @@ struct inet_sock *inet_new(u16 family, u16 type, s32 protocol)
 	list_init(&is->syn_node);
 	list_init(&is->errq);
 	list_init(&is->raw_node);
+	list_init(&is->groups);
+	is->mc_src = addr_any(is);
 	mutex_init(&is->rxlock);
 	inet_opt_init(is);
 	sock_enlist(&is->st.sk);
@@ -96,6 +98,7 @@ static const struct net_family inet6_family = { AF_INET6, inet6_create };
 void inet_init(void)
 {
 	ip_init();
+	inet_opt_index();
 	net_register_family(&inet4_family);
 	net_register_family(&inet6_family);
 }

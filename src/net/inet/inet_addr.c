@@ -35,7 +35,7 @@ bool addr_is_broadcast(const struct in_addr16 *a)
 	return addr_is_v4(a) && (!memcmp(a->b + 12, ones, 4) || (a->b[12] == 127 && !memcmp(a->b + 13, ones, 3)));
 }
 
-static struct in_addr16 from_v4(const void *v4)
+struct in_addr16 addr_from_v4(const void *v4)
 {
 	struct in_addr16 a;
 
@@ -50,7 +50,7 @@ struct in_addr16 addr_loopback(bool v4)
 	struct in_addr16 a = { { 0 } };
 
 	if (v4)
-		return from_v4(lo4);
+		return addr_from_v4(lo4);
 	a.b[15] = 1;
 	return a;
 }
@@ -59,7 +59,7 @@ struct in_addr16 addr_any(const struct inet_sock *is)
 {
 	struct in_addr16 a = { { 0 } };
 
-	return is->st.sk.family == AF_INET ? from_v4(zeros) : a;
+	return is->st.sk.family == AF_INET ? addr_from_v4(zeros) : a;
 }
 
 static int parse_v4(const struct sockaddr_k *addr, u32 len, struct in_addr16 *a, u16 *port)
@@ -68,7 +68,7 @@ static int parse_v4(const struct sockaddr_k *addr, u32 len, struct in_addr16 *a,
 
 	if (len < sizeof(*in))
 		return -EINVAL;
-	*a = from_v4(&in->sin_addr);
+	*a = addr_from_v4(&in->sin_addr);
 	*port = swap16(in->sin_port);
 	return 0;
 }
@@ -116,17 +116,39 @@ u32 inet_format(const struct inet_sock *is, const struct in_addr16 *a, u16 port,
 	return sizeof(*in6);
 }
 
-int inet_route(const struct inet_sock *is, struct in_addr16 *dst)
+/* ip(7): what names a link goes over it wherever it leads; all else needs a route, and there is one for what is local. */
+static bool has_route(const struct in_addr16 *dst, const struct in_addr16 *src, u32 link)
+{
+	if (!addr_is_v4(dst))
+		return addr_is_loopback(dst) || (link && !addr_is_multicast(dst));
+	if (link || dst->b[12] == 127)
+		return true;
+	return addr_is_many(dst) && !addr_is_any(src); /* over the link that has the source */
+}
+
+int inet_route_over(const struct inet_sock *is, struct in_addr16 *dst, struct in_addr16 *src, u32 link)
 {
 	bool v4 = addr_is_v4(dst);
 
 	if ((v4 && is->v6only) || !is->st.sk.net->lo_up)
 		return -ENETUNREACH;
-	if (addr_is_any(dst)) {
+	if (addr_is_any(dst))
 		*dst = addr_loopback(v4);
-		return 0;
-	}
+	if (!has_route(dst, src, link))
+		return -ENETUNREACH;
 	if (v4 && addr_is_broadcast(dst) && !is->st.sk.broadcast)
 		return -EACCES;
-	return addr_is_loopback(dst) && !addr_is_broadcast(dst) ? 0 : -ENETUNREACH;
+	/* Over a link that was named nothing but loopback itself has a source: 127.0.0.1 is of the host's scope. */
+	if (addr_is_any(src) && (v4 ? dst->b[12] == 127 : addr_is_loopback(dst)))
+		*src = addr_loopback(v4);
+	else if (addr_is_any(src) && v4)
+		*src = addr_from_v4(zeros);
+	return 0;
+}
+
+int inet_route(const struct inet_sock *is, struct in_addr16 *dst)
+{
+	struct in_addr16 src = { { 0 } };
+
+	return addr_is_many(dst) ? -ENETUNREACH : inet_route_over(is, dst, &src, 0);
 }

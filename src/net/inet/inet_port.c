@@ -2,7 +2,9 @@
 #include <linux/capability.h>
 
 #include "net/inet/inet.h"
+#include "net/inet/inet_mc.h"
 #include "net/net_ns.h"
+#include "net/pkt.h"
 #include "sentry/kernel/task.h"
 #include "sentry/kernel/timer.h"
 
@@ -230,6 +232,36 @@ struct inet_sock *inet_find_udp(const struct net_ns *net, const struct in_addr16
 		sock_get(&best->st.sk);
 	spin_unlock(&inet_lock);
 	return best;
+}
+
+/* inet_lock held: as udp_score(), but to all that would take it. */
+static bool takes(const struct inet_sock *o, const struct pkt *p)
+{
+	const struct in_addr16 *src = (const void *)p->src, *dst = (const void *)p->dst;
+
+	return udp_score(o, src, p->sport, dst) && (!addr_is_multicast(dst) || mc_wanted(o, dst, src));
+}
+
+struct inet_sock *inet_next_udp(const struct net_ns *net, struct inet_sock *after, const struct pkt *p)
+{
+	const struct in_addr16 *dst = (const void *)p->dst;
+	struct inet_sock *o, *next = NULL;
+	bool behind = !after;
+
+	spin_lock(&inet_lock);
+	if (!addr_is_multicast(dst) || mc_on_link(net, dst)) {
+		hlist_for_each(o, bucket(TABLE_UDP, p->dport), port_node) {
+			if (behind && !next && o->lport == p->dport && o->st.sk.net == net && takes(o, p))
+				next = o;
+			behind |= o == after;
+		}
+	}
+	if (next)
+		sock_get(&next->st.sk);
+	spin_unlock(&inet_lock);
+	if (after)
+		sock_put(&after->st.sk);
+	return next;
 }
 
 struct inet_sock *inet_find_ping(const struct net_ns *net, const struct in_addr16 *src, const struct in_addr16 *dst, u16 ident)

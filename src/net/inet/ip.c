@@ -148,7 +148,7 @@ static void receive(struct net_ns *net, struct pkt *p, const struct sock *from, 
 	struct pkt *answer = NULL;
 	struct ip_view v;
 	bool taken = false;
-	bool ours = ip_parse(p->data, p->len, &v) && addr_is_loopback(&v.dst);
+	bool ours = ip_parse(p->data, p->len, &v) && (addr_is_loopback(&v.dst) || (v.proto == IPPROTO_UDP_K && addr_is_many(&v.dst)));
 
 	if (lo_watched()) {
 		taps_lock();

@@ -120,6 +120,8 @@ static long tcp_recv_oob(struct inet_sock *is, struct msg *m)
 long tcp_recvmsg(struct sock *sk, struct msg *m)
 {
 	struct inet_sock *is = to_inet(sk);
+	long ret;
+	s32 left;
 
 	if (m->flags & MSG_ERRQUEUE)
 		return -EAGAIN;
@@ -127,7 +129,13 @@ long tcp_recvmsg(struct sock *sk, struct msg *m)
 		return sock_take_error(sk) ?: -ENOTCONN;
 	if (unlikely(m->flags & MSG_OOB))
 		return tcp_recv_oob(is, m);
-	return stream_recv(&is->st, m, &rx_hooks, NULL);
+	ret = stream_recv(&is->st, m, &rx_hooks, NULL);
+	if (ret >= 0 && unlikely(inet_opt(is, SOL_TCP, TCP_INQ))) { /* tcp(7): what is left to be read; the end counts for one byte */
+		left = (s32)bq_used(&is->st.rx);
+		left += !left && sk->shutdown & RCV_SHUTDOWN;
+		put_cmsg(m, SOL_TCP, TCP_INQ, &left, sizeof(left));
+	}
+	return ret;
 }
 
 u8 tcp_state(const struct sock *sk)

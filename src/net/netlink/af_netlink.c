@@ -239,6 +239,8 @@ static void nl_request(struct nl_sock *ns, const struct nlmsghdr *h, u8 *reply)
 		nl_begin(&b, NLMSG_DONE, NLM_F_MULTI, &zero, sizeof(zero));
 		nl_end(&b);
 	} else if (err || h->nlmsg_flags & NLM_F_ACK) {
+		nl_queue(ns, &b); /* the acknowledgement is a message of its own behind the answer */
+		b.len = 0;
 		nl_error(&b, h, err, cap_ack);
 	}
 	nl_queue(ns, &b);

@@ -45,6 +45,14 @@ static void put_family(struct nlbuf *b, const struct family *f, u16 flags)
 	nl_attr_u32(b, CTRL_ATTR_OP_FLAGS, f->flags);
 	nl_nest_end(b, one);
 	nl_nest_end(b, ops);
+	if (f->id == GENL_ID_CTRL) {
+		ops = nl_nest_begin(b, CTRL_ATTR_MCAST_GROUPS);
+		one = nl_nest_begin(b, 1);
+		nl_attr_u32(b, CTRL_ATTR_MCAST_GRP_ID, GENL_ID_CTRL);
+		nl_attr_str(b, CTRL_ATTR_MCAST_GRP_NAME, "notify");
+		nl_nest_end(b, one);
+		nl_nest_end(b, ops);
+	}
 	nl_end(b);
 }
 

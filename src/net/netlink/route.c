@@ -280,7 +280,7 @@ int route_request(struct nl_sock *ns, const struct nlmsghdr *h, struct nlbuf *b,
 	if ((type & 3) != (RTM_GETLINK & 3)) {
 		if (!net_capable(ns->sk.net, CAP_NET_ADMIN))
 			return -EPERM;
-		return type == RTM_NEWLINK ? set_link(ns->sk.net, h) : -EOPNOTSUPP;
+		return type == RTM_NEWLINK || type == RTM_SETLINK ? set_link(ns->sk.net, h) : -EOPNOTSUPP;
 	}
 	if ((h->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP || (h->nlmsg_flags & NLM_F_ROOT)) {
 		route_dump_loopback(type, family, b);
