@@ -2,6 +2,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -427,6 +428,46 @@ static void ping_pong(void)
 	munmap(p, 4096);
 }
 
+/* futex(2), sched(7): a real-time waiter is woken before those that came earlier. */
+static unsigned order_word;
+static _Atomic int woken_first, waiting;
+
+static void *ordered_waiter(void *arg)
+{
+	struct sched_param p = { .sched_priority = (int)(long)arg };
+	int zero = 0;
+
+	if (p.sched_priority && pthread_setschedparam(pthread_self(), SCHED_FIFO, &p))
+		return arg;
+	atomic_fetch_add(&waiting, 1);
+	syscall(SYS_futex, &order_word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	atomic_compare_exchange_strong(&woken_first, &zero, (int)(long)arg + 1);
+	return NULL;
+}
+
+static void priority_order(void)
+{
+	static const long prios[] = { 0, 3, 7, 0 };
+	pthread_t t[4];
+	void *refused;
+
+	for (int i = 0; i < 4; i++) {
+		pthread_create(&t[i], NULL, ordered_waiter, (void *)prios[i]);
+		while (atomic_load(&waiting) < i + 1)
+			usleep(1000);
+		usleep(20000);
+	}
+	EQ(syscall(SYS_futex, &order_word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 1);
+	while (!atomic_load(&woken_first))
+		usleep(1000);
+	EQ(woken_first, 7 + 1);
+	EQ(syscall(SYS_futex, &order_word, FUTEX_WAKE_PRIVATE, 4, NULL, NULL, 0), 3);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(t[i], &refused);
+		EQ((long)refused, 0);
+	}
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -442,6 +483,7 @@ int main(void)
 	RUN(requeue_pi);
 	RUN(robust);
 	RUN(waitv);
+	RUN(priority_order);
 	RUN(ping_pong);
 	DONE();
 }

@@ -165,6 +165,12 @@ static void queues(void)
 	EQ(prio, 1);
 	FAILS(mq_timedreceive(q, buf, 16, &prio, &past), ETIMEDOUT);
 	sigaction(SIGUSR1, &sa, NULL);
+	ev.sigev_signo = 65;
+	FAILS(mq_notify(q, &ev), EINVAL);
+	ev.sigev_signo = 0; /* nothing is sent */
+	EQ(mq_notify(q, &ev), 0);
+	EQ(mq_notify(q, NULL), 0);
+	ev.sigev_signo = SIGUSR1;
 	EQ(mq_notify(q, &ev), 0);
 	FAILS(mq_notify(q, &ev), EBUSY);
 	EQ(mq_send(q, "n", 1, 0), 0);

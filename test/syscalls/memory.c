@@ -609,6 +609,18 @@ static void secret(void)
 	close(fd);
 }
 
+/* A range beyond the address space is that before it is one beyond the greatest file. */
+static void greatest(void)
+{
+	int fd = memfd_create("greatest", 0);
+	long page = sysconf(_SC_PAGESIZE);
+
+	EQ(ftruncate(fd, page), 0);
+	FAILS(mmap(NULL, -(size_t)page, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0, ENOMEM);
+	FAILS(mmap(NULL, (size_t)page, PROT_READ, MAP_SHARED, fd, (off_t)(1ull << 63) - page) == MAP_FAILED ? -1 : 0, EOVERFLOW);
+	close(fd);
+}
+
 int main(void)
 {
 	struct sigaction sa = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER };
@@ -633,5 +645,6 @@ int main(void)
 	RUN(bad_pointers);
 	RUN(secret);
 	RUN(many);
+	RUN(greatest);
 	DONE();
 }

@@ -120,9 +120,26 @@ void futex_waiter_init(struct futex_waiter *w, const struct futex_key *key, u32 
 	list_init(&w->node);
 }
 
+/* Real-time waiters come first, by priority; all others behind them as they came (futex(2), sched(7)). */
+static void insert_by_priority(struct futex_waiter *w, struct futex_bucket *b)
+{
+	s32 prio = READ_ONCE(w->task->rt_prio);
+	struct futex_waiter *o;
+
+	if (prio) {
+		list_for_each(o, &b->waiters, node) {
+			if (o->task->rt_prio < prio) {
+				list_add_tail(&w->node, &o->node);
+				return;
+			}
+		}
+	}
+	list_add_tail(&w->node, &b->waiters);
+}
+
 void futex_enqueue(struct futex_waiter *w, struct futex_bucket *b)
 {
-	list_add_tail(&w->node, &b->waiters);
+	insert_by_priority(w, b);
 	atomic_store_explicit(&w->bucket, b, memory_order_relaxed);
 }
 
@@ -150,7 +167,8 @@ void futex_move(struct futex_waiter *w, struct futex_bucket *to, const struct fu
 	struct futex_bucket *from = atomic_load_explicit(&w->bucket, memory_order_relaxed);
 
 	if (from != to) {
-		list_move_tail(&w->node, &to->waiters);
+		list_del(&w->node);
+		insert_by_priority(w, to);
 		atomic_fetch_sub_explicit(&from->nwaiters, 1, memory_order_relaxed);
 		atomic_fetch_add_explicit(&to->nwaiters, 1, memory_order_relaxed);
 		atomic_store_explicit(&w->bucket, to, memory_order_relaxed);

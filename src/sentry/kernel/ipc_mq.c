@@ -210,7 +210,7 @@ static void notify_fire(struct mqueue *q)
 	spin_unlock(&q->lock);
 	if (!proc)
 		return;
-	if (n.how == SIGEV_SIGNAL) {
+	if (n.how == SIGEV_SIGNAL && n.signo) {
 		info.si_signo = n.signo;
 		info.rt.pid = task_tgid(current);
 		info.rt.uid = uid_out(current->cred->uid);

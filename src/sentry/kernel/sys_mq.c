@@ -243,7 +243,7 @@ static int notify_request(u64 uev, struct mq_notify *n)
 		return -EFAULT;
 	if (ev.notify != SIGEV_NONE && ev.notify != SIGEV_SIGNAL && ev.notify != SIGEV_THREAD)
 		return -EINVAL;
-	if (ev.notify == SIGEV_SIGNAL && (ev.signo < 1 || ev.signo > SIG_COUNT))
+	if (ev.notify == SIGEV_SIGNAL && (u32)ev.signo > SIG_COUNT)
 		return -EINVAL;
 	n->how = ev.notify;
 	n->signo = ev.signo;

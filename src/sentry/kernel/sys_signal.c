@@ -193,8 +193,9 @@ SYSCALL4(rt_sigtimedwait, u64, uset, u64, uinfo, u64, uts, u64, size)
 		return err;
 	want &= ~SIGSET_ONLY_KERNEL;
 	sig = sigtimedwait(current, want, &info, deadline);
+	/* Woken early by another signal, or by one that another thread took. */
 	if (!sig)
-		return deadline && signal_pending() && clock_mono_ns() < deadline ? -EINTR : -EAGAIN;
+		return deadline && clock_mono_ns() < deadline ? -EINTR : -EAGAIN;
 	if (uinfo && put_user(info, uinfo))
 		return -EFAULT;
 	return sig;

@@ -18,6 +18,7 @@
 #include "sentry/vfs/vfs.h"
 
 #define MAP_TYPE_MASK 0x0fu
+#define MAX_FILE_PAGES ((1ull << (63 - PAGE_SHIFT)) - 1) /* a file ends below the greatest loff_t */
 #define MAP_KNOWN_FLAGS                                                                        \
 	(MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_GROWSDOWN | MAP_LOCKED | \
 	 MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_32BIT | (0x3fu << MAP_HUGE_SHIFT))
@@ -204,6 +205,8 @@ static long do_mmap(struct mm *mm, u64 addr, u64 len, u32 prot, u32 flags, struc
 	err = mlock_future_check(mm, vm_flags, len);
 	if (err)
 		return err;
+	if (file && pgoff + (len >> PAGE_SHIFT) > MAX_FILE_PAGES)
+		return -EOVERFLOW;
 	err = file ? file_flags(file, prot, flags, &vm_flags) : anon_flags(flags, &vm_flags);
 	if (err)
 		return err;
@@ -239,8 +242,6 @@ long mm_mmap(struct mm *mm, u64 addr, u64 len, u32 prot, u32 flags, struct file 
 	len = PAGE_ALIGN_UP(len);
 	if (off & ~PAGE_MASK)
 		return -EINVAL;
-	if (file && (off + len < off || off + len >= 1ull << 63))
-		return -EOVERFLOW;
 	if (flags & MAP_FIXED_NOREPLACE)
 		flags |= MAP_FIXED;
 	if (!file && (flags & MAP_TYPE_MASK) == MAP_SHARED) {
