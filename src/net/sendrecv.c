@@ -205,10 +205,13 @@ long sock_recvmsg_into(struct sock *sk, struct file *f, u64 umsg, struct iovec_k
 	return ret;
 }
 
+/* The flag that the kernel sets for 32-bit programs: nobody else may. */
+#define MSG_COMPAT 0x80000000u
+
 SYSCALL3(sendmsg, s32, fd, u64, umsg, u32, flags)
 {
 	struct file *f;
-	struct sock *sk = sock_from_fd(fd, &f);
+	struct sock *sk = flags & MSG_COMPAT ? ERR_PTR(-EINVAL) : sock_from_fd(fd, &f);
 	long ret;
 
 	if (IS_ERR(sk))
@@ -221,7 +224,7 @@ SYSCALL3(sendmsg, s32, fd, u64, umsg, u32, flags)
 SYSCALL3(recvmsg, s32, fd, u64, umsg, u32, flags)
 {
 	struct file *f;
-	struct sock *sk = sock_from_fd(fd, &f);
+	struct sock *sk = flags & MSG_COMPAT ? ERR_PTR(-EINVAL) : sock_from_fd(fd, &f);
 	long ret;
 
 	if (IS_ERR(sk))
@@ -236,7 +239,7 @@ SYSCALL3(recvmsg, s32, fd, u64, umsg, u32, flags)
 SYSCALL4(sendmmsg, s32, fd, u64, umsgs, u32, n, u32, flags)
 {
 	struct file *f;
-	struct sock *sk = sock_from_fd(fd, &f);
+	struct sock *sk = flags & MSG_COMPAT ? ERR_PTR(-EINVAL) : sock_from_fd(fd, &f);
 	long ret = 0;
 	u32 done;
 

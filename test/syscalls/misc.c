@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <stdbool.h>
 
@@ -514,6 +515,48 @@ static void system_files(void)
 	EQ(st.st_size, 4096);
 }
 
+/* The order of checks, call by call: what is wrong first in the manual pages' words is what is told. */
+static void order_of_checks(void)
+{
+	char name[128] = "/tmp/orderXXXXXX", link[160], buf[8];
+	struct timespec omit[2] = { { 0, UTIME_OMIT }, { 0, UTIME_OMIT } };
+	struct msghdr m = { 0 };
+	int fd = mkstemp(in_test_dir(name)), dir = open("/", O_RDONLY), memory = memfd_create("order", 0), p[2], links;
+
+	EQ(fcntl(fd, F_GETFL) & O_NOFOLLOW, 0); /* O_CREAT | O_EXCL */
+	FAILS(open("/nosuch", O_TMPFILE | O_RDONLY), EINVAL);
+	FAILS(fcntl(dir, F_SETFL, O_DIRECT), EINVAL);
+	FAILS(open("/", O_RDONLY | O_DIRECT), EINVAL);
+	FAILS(kill(999999, 99), ESRCH);
+	FAILS(kill(getpid(), 99), EINVAL);
+	FAILS(syscall(SYS_tgkill, getpid(), 999999, 99), ESRCH);
+	FAILS(sendmsg(-1, &m, (int)0x80000000), EINVAL);
+	FAILS(recvmsg(-1, &m, (int)0x80000000), EINVAL);
+	FAILS(sync_file_range(-1, 0, 0, 64), EBADF);
+	EQ(syscall(SYS_flock, -1, 32), 0); /* LOCK_MAND, which is no more */
+	FAILS(mknod((char *)8, S_IFLNK | 0600, 0), EINVAL);
+	EQ(utimensat(-1, "nosuch", omit, -1), 0);
+	FAILS(utimensat(-1, "nosuch", (void *)8, -1), EFAULT);
+	FAILS(clock_settime(CLOCK_PROCESS_CPUTIME_ID, &(struct timespec){ 1, 0 }), EINVAL);
+	FAILS(clock_settime(-6, &(struct timespec){ 1, 0 }), EPERM); /* the same clock by its process */
+	FAILS(syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &omit[0], NULL), EOPNOTSUPP);
+	FAILS(syscall(SYS_copy_file_range, -1, NULL, -1, NULL, 1ul, 1), EBADF);
+	EQ(pipe(p), 0);
+	FAILS(copy_file_range(fd, NULL, p[0], NULL, 1, 0), EINVAL);
+	EQ(write(fd, "order", 5), 5);
+	FAILS(copy_file_range(fd, &(off_t){ 0 }, memory, NULL, 5, 0), EXDEV);
+	snprintf(link, sizeof(link), "%s.link", name);
+	EQ(symlink(name, link), 0);
+	links = open(link, O_PATH | O_NOFOLLOW);
+	FAILS(syscall(SYS_execveat, links, "", (char *[]){ "x", NULL }, (char *[]){ NULL }, AT_EMPTY_PATH), ELOOP);
+	EQ(write(memory, "no program", 10), 10);
+	FAILS(syscall(SYS_execveat, memory, "", (char *[]){ "x", NULL }, (char *[]){ NULL }, AT_EMPTY_PATH), ENOEXEC); /* though open for writing */
+	EQ(read(p[0], buf, 0), 0);
+	EQ(unlink(link), 0);
+	EQ(unlink(name), 0);
+	close(fd), close(dir), close(memory), close(p[0]), close(p[1]), close(links);
+}
+
 int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -532,5 +575,6 @@ int main(void)
 	RUN(thread_ids);
 	RUN(descriptor_information);
 	RUN(system_files);
+	RUN(order_of_checks);
 	DONE();
 }

@@ -469,6 +469,30 @@ static void races(void)
 	EQ(rmdir("race"), 0);
 }
 
+/* rename(2): what slashes and dots are told with each of the flags. */
+static void exchanged_slashes(void)
+{
+	char base[128] = "/tmp/exchangeXXXXXX", f[160], d[160], slash[160];
+
+	if (!mkdtemp(in_test_dir(base)))
+		return;
+	snprintf(f, sizeof(f), "%s/f", base);
+	snprintf(d, sizeof(d), "%s/d", base);
+	snprintf(slash, sizeof(slash), "%s/d/", base);
+	close(open(f, O_CREAT | O_WRONLY, 0600));
+	EQ(mkdir(d, 0700), 0);
+	FAILS(rename(f, slash), ENOTDIR);
+	EQ(syscall(SYS_renameat2, AT_FDCWD, f, AT_FDCWD, slash, 2 /* RENAME_EXCHANGE */), 0);
+	snprintf(slash, sizeof(slash), "%s/d/", base); /* the file is there now */
+	FAILS(syscall(SYS_renameat2, AT_FDCWD, f, AT_FDCWD, slash, 2), ENOTDIR);
+	snprintf(slash, sizeof(slash), "%s/.", base);
+	FAILS(syscall(SYS_renameat2, AT_FDCWD, slash, AT_FDCWD, slash, 1 /* RENAME_NOREPLACE */), EBUSY);
+	FAILS(syscall(SYS_renameat2, AT_FDCWD, d, AT_FDCWD, slash, 1), EEXIST);
+	EQ(unlink(d), 0);
+	EQ(rmdir(f), 0);
+	EQ(rmdir(base), 0);
+}
+
 int main(void)
 {
 	CHECK(mkdtemp(in_test_dir(dir)));
@@ -487,5 +511,6 @@ int main(void)
 	RUN(races);
 	EQ(chdir("/"), 0);
 	EQ(rmdir(dir), 0);
+	RUN(exchanged_slashes);
 	DONE();
 }

@@ -167,7 +167,9 @@ static int tcp_connect(struct sock *sk, const struct sockaddr_k *addr, u32 len, 
 	u16 port;
 	int err;
 
-	if (len >= sizeof(addr->family) && addr->family == AF_UNSPEC) {
+	if (len < sizeof(addr->family))
+		return -EINVAL;
+	if (addr->family == AF_UNSPEC) {
 		tcp_disconnect(is);
 		return 0;
 	}

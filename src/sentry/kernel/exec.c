@@ -186,7 +186,7 @@ struct file *exec_open(s32 dirfd, const char *path, u32 lookup)
 
 	if (err)
 		return ERR_PTR(err);
-	err = -EACCES;
+	err = p.dentry->inode && S_ISLNK(p.dentry->inode->mode) ? -ELOOP : -EACCES;
 	if (!p.dentry->inode || !S_ISREG(p.dentry->inode->mode) || p.mnt->flags & MS_NOEXEC)
 		goto out;
 	err = inode_permission(p.dentry->inode, MAY_EXEC);

@@ -341,10 +341,10 @@ static long do_semop(s32 id, u64 uops, u32 n, u64 deadline)
 	struct sembuf stack[SEM_STACK_OPS], *ops = stack;
 	long ret;
 
-	if (n < 1 || id < 0)
-		return -EINVAL;
 	if (n > ipc_ns()->settings.sem[SEM_OPS])
 		return -E2BIG;
+	if (n < 1 || id < 0)
+		return -EINVAL;
 	if (n > SEM_STACK_OPS) {
 		ops = kmalloc(n * sizeof(*ops));
 		if (!ops)

@@ -125,7 +125,7 @@ SYSCALL4(clock_nanosleep, s32, id, s32, flags, u64, uts, u64, urem)
 
 	if (kind == CLOCK_BAD)
 		return -EINVAL;
-	if (kind == CLOCK_SHOW)
+	if (kind == CLOCK_SHOW || id == CLOCK_THREAD_CPUTIME_ID)
 		return -EOPNOTSUPP;
 	if (get_user(ts, uts))
 		return -EFAULT;

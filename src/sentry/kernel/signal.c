@@ -768,6 +768,8 @@ long check_kill_permission(struct process *p, int sig)
 	struct task *t;
 	bool ok;
 
+	if (sig < 0 || sig > SIG_COUNT)
+		return -EINVAL;
 	if (p == current->proc)
 		return 0;
 	spin_lock(&tasklist_lock);

@@ -77,7 +77,7 @@ long send_signal_pgrp(struct pid *pgrp, int sig, siginfo_t_k *info); /* takes ta
 void force_signal(int sig, s32 code, u64 addr);
 void force_signal_info(int sig, siginfo_t_k *info);
 /* May the current task signal `t` (kill(2)'s rule)? 0 or -EPERM. */
-long check_kill_permission(struct process *p, int sig);
+long check_kill_permission(struct process *p, int sig); /* -EINVAL: there is no such signal; -EPERM */
 
 struct sighand *sighand_get(struct sighand *s);
 void sighand_put(struct sighand *s);

@@ -305,8 +305,6 @@ SYSCALL2(kill, s32, pid, s32, sig)
 {
 	siginfo_t_k info;
 
-	if (!valid_signal(sig))
-		return -EINVAL;
 	siginfo_user(&info, sig, SI_USER);
 	return do_kill(pid, sig, &info);
 }
@@ -333,7 +331,7 @@ SYSCALL3(tgkill, s32, tgid, s32, tid, s32, sig)
 {
 	siginfo_t_k info;
 
-	if (tgid <= 0 || tid <= 0 || !valid_signal(sig))
+	if (tgid <= 0 || tid <= 0)
 		return -EINVAL;
 	siginfo_user(&info, sig, SI_TKILL);
 	return kill_thread(tgid, tid, sig, &info);
@@ -343,7 +341,7 @@ SYSCALL2(tkill, s32, tid, s32, sig)
 {
 	siginfo_t_k info;
 
-	if (tid <= 0 || !valid_signal(sig))
+	if (tid <= 0)
 		return -EINVAL;
 	siginfo_user(&info, sig, SI_TKILL);
 	return kill_thread(0, tid, sig, &info);

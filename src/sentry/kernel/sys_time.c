@@ -196,10 +196,14 @@ SYSCALL2(clock_settime, s32, id, u64, uts)
 {
 	struct timespec_k ts;
 
-	if (id != CLOCK_REALTIME)
+	bool cpu = id < 0 && clock_kind(id) == CLOCK_CPU_TIME; /* of a process that is named */
+
+	if (id != CLOCK_REALTIME && !cpu)
 		return -EINVAL;
 	if (get_user(ts, uts))
 		return -EFAULT;
+	if (cpu)
+		return -EPERM; /* it cannot be set back */
 	return timespec_valid(&ts) ? -EPERM : -EINVAL;
 }
 

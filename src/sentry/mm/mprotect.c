@@ -150,10 +150,12 @@ SYSCALL3(mprotect, u64, start, u64, len, u64, prot)
 	return mprotect_range(start, len, (u32)prot);
 }
 
-/* No protection keys, as on a CPU without them (pkeys(7)): key -1 alone is fine. */
+/* No protection keys, as on a CPU without them (pkeys(7)): there is no key but 0. */
 SYSCALL4(pkey_mprotect, u64, start, u64, len, u64, prot, s32, pkey)
 {
-	return pkey == -1 ? mprotect_range(start, len, (u32)prot) : -EINVAL;
+	if (start & ~PAGE_MASK)
+		return -EINVAL;
+	return pkey == -1 || pkey == 0 || !len ? mprotect_range(start, len, (u32)prot) : -EINVAL;
 }
 
 SYSCALL2(pkey_alloc, u64, flags, u64, rights)

@@ -188,7 +188,7 @@ SYSCALL5(mremap, u64, addr, u64, old_len, u64, new_len, u64, flags, u64, new_add
 		return -EINVAL;
 	if ((flags & MREMAP_DONTUNMAP) && (!(flags & MREMAP_MAYMOVE) || old_len != new_len))
 		return -EINVAL;
-	if (addr & ~PAGE_MASK)
+	if (addr & ~PAGE_MASK || (flags & MREMAP_DONTUNMAP && new_addr & ~PAGE_MASK))
 		return -EINVAL;
 	if (!r.new_len || r.addr + r.old_len < r.addr)
 		return -EINVAL;

@@ -150,12 +150,14 @@ SYSCALL4(utimensat, s32, dirfd, u64, name, u64, utimes, u32, flags)
 {
 	struct timespec_k t[2];
 
+	if (utimes && copy_from_user(t, utimes, sizeof(t)))
+		return -EFAULT;
+	if (utimes && t[0].nsec == UTIME_OMIT && t[1].nsec == UTIME_OMIT)
+		return 0; /* nothing to do, whatever else is asked */
 	if (flags & ~(u32)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	if (!name && (dirfd == AT_FDCWD || flags))
 		return dirfd == AT_FDCWD ? -EFAULT : -EINVAL;
-	if (utimes && copy_from_user(t, utimes, sizeof(t)))
-		return -EFAULT;
 	return set_times(dirfd, name, utimes ? t : NULL, flags);
 }
 

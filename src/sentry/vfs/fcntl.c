@@ -22,6 +22,8 @@ long file_set_flags(s32 fd, struct file *f, u32 flags)
 
 	if ((flags ^ f->flags) & O_NOATIME && flags & O_NOATIME && current->cred->fsuid != f->inode->uid && !owner_capable(f->inode->uid, f->inode->gid, CAP_FOWNER))
 		return -EPERM;
+	if (flags & ~f->flags & O_DIRECT && !S_ISFIFO(f->inode->mode) && !file_direct_allowed(f, flags))
+		return -EINVAL;
 	if (f->fop->setfl)
 		err = f->fop->setfl(f, flags);
 	if (!err && (flags ^ f->flags) & FASYNC)
@@ -227,12 +229,10 @@ SYSCALL4(sync_file_range, s32, fd, s64, off, s64, len, u32, flags)
 	struct file *f;
 	long ret;
 
-	if (flags & ~7u || off < 0 || len < 0)
-		return -EINVAL;
 	f = fget(fd);
 	if (!f)
 		return -EBADF;
-	ret = file_sync_range(f, off, len, flags);
+	ret = flags & ~7u || off < 0 || len < 0 ? -EINVAL : file_sync_range(f, off, len, flags);
 	file_put(f);
 	return ret;
 }

@@ -90,7 +90,7 @@ void file_put(struct file *f)
 		locks_remove_file(f);
 	if (f->fop->release && !(f->mode & FMODE_PATH))
 		f->fop->release(f);
-	if (i && f->mode & FMODE_WRITE && S_ISREG(i->mode))
+	if (f->mode & FMODE_WRITER)
 		__atomic_fetch_sub(&i->writecount, 1, __ATOMIC_ACQ_REL);
 	file_allow_write(f);
 	if (f->owner)
@@ -175,8 +175,6 @@ struct file *file_on_inode(struct inode *inode, const char *name, const struct f
 	f->priv = priv;
 	f->flags = flags & ~(u32)O_CLOEXEC;
 	f->mode = (u32)open_flags_to_mode(flags);
-	if (f->mode & FMODE_WRITE && S_ISREG(inode->mode))
-		__atomic_fetch_add(&inode->writecount, 1, __ATOMIC_ACQ_REL);
 	if (fop->llseek && fop->llseek != noop_llseek)
 		f->mode |= FMODE_LSEEK | FMODE_PREAD;
 	return f;
@@ -735,4 +733,10 @@ SYSCALL1(umask, u32, mask)
 	f->umask = mask & 0777;
 	spin_unlock(&f->lock);
 	return old;
+}
+
+/* open(2), O_DIRECT: what has no pages of its own to go around cannot. Regular files take it, whatever they do about it. */
+bool file_direct_allowed(const struct file *f, u32 flags)
+{
+	return !(flags & O_DIRECT) || S_ISREG(f->inode->mode) || S_ISBLK(f->inode->mode);
 }

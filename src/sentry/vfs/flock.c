@@ -10,6 +10,7 @@
 #define FLOCK_SH 1
 #define FLOCK_UN 8
 #define FLOCK_NB 4
+#define FLOCK_MAND 32u
 
 struct lock {
 	struct list_head node;
@@ -348,6 +349,8 @@ SYSCALL2(flock, s32, fd, u32, op)
 	struct file *f;
 	long ret;
 
+	if (op & FLOCK_MAND)
+		return 0; /* mandatory locks are gone, and asking for one does nothing */
 	if (kind != FLOCK_SH && kind != FLOCK_EX && kind != FLOCK_UN)
 		return -EINVAL;
 	f = fget(fd);

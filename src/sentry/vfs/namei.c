@@ -138,9 +138,13 @@ int kern_mknod(const char *name, u32 mode, u64 rdev, struct path *out)
 
 static long user_mknod(s32 dirfd, u64 uname, u32 mode, u32 dev)
 {
-	char *name = getname(uname);
+	u32 type = mode & S_IFMT;
+	char *name;
 	int err;
 
+	if (type == S_IFDIR || (type && type != S_IFREG && type != S_IFCHR && type != S_IFBLK && type != S_IFIFO && type != S_IFSOCK))
+		return type == S_IFDIR ? -EPERM : -EINVAL;
+	name = getname(uname);
 	if (IS_ERR(name))
 		return PTR_ERR(name);
 	err = make_node(dirfd, name, mode, dev, NULL);
@@ -349,7 +353,9 @@ static int check_rename(struct nameidata *from, struct dentry *old, struct namei
 	if (flags & RENAME_EXCHANGE && !new->inode)
 		return -ENOENT;
 	dir = S_ISDIR(old->inode->mode);
-	if (!dir && (from->trailing_slash || to->trailing_slash))
+	if (!dir && (from->trailing_slash || (to->trailing_slash && !(flags & RENAME_EXCHANGE))))
+		return -ENOTDIR;
+	if (flags & RENAME_EXCHANGE && !S_ISDIR(new->inode->mode) && to->trailing_slash)
 		return -ENOTDIR;
 	if (d_ancestor(old, to->path.dentry))
 		return -EINVAL;
@@ -455,7 +461,7 @@ static long do_rename(s32 olddir, u64 uold, s32 newdir, u64 unew, u32 flags)
 	if (from.path.mnt != to.path.mnt)
 		err = -EXDEV;
 	else if (from.last_type != LAST_NORM || to.last_type != LAST_NORM)
-		err = flags & RENAME_NOREPLACE && to.last_type != LAST_NORM ? -EEXIST : -EBUSY;
+		err = flags & RENAME_NOREPLACE && from.last_type == LAST_NORM ? -EEXIST : -EBUSY;
 	else
 		err = mnt_want_write(&from.path);
 	if (!err) {

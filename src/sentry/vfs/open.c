@@ -142,6 +142,7 @@ static struct file *open_checked(const struct path *p, u32 flags)
 			f->mode = 0;
 			goto fail;
 		}
+		f->mode |= FMODE_WRITER;
 	}
 	if (S_ISCHR(i->mode) || S_ISBLK(i->mode)) {
 		err = device_open(i, f);
@@ -158,6 +159,9 @@ static struct file *open_checked(const struct path *p, u32 flags)
 		goto fail;
 	}
 	f->flags &= ~(u32)O_NOCTTY;
+	err = file_direct_allowed(f, f->flags) ? 0 : -EINVAL;
+	if (err)
+		goto fail;
 	if (f->fop->llseek)
 		f->mode |= FMODE_LSEEK | FMODE_PREAD;
 	if (flags & O_TRUNC) {
@@ -235,6 +239,8 @@ static struct file *open_tmpfile(const struct path *dir, u32 flags, u32 mode)
 		inode->flags |= INODE_LINKABLE;
 	f = open_checked(&p, flags & ~(u32)(O_DIRECTORY | O_TMPFILE_BIT));
 	dentry_put(p.dentry);
+	if (!IS_ERR(f))
+		f->flags |= O_TMPFILE; /* F_GETFL shows it */
 	return f;
 }
 
@@ -341,8 +347,12 @@ static struct file *do_open(s32 dirfd, const char *name, u32 flags, u32 lookup, 
 	struct file *f;
 	int err;
 
-	if (flags & O_CREAT && !(flags & O_PATH))
-		return open_create(dirfd, name, flags & O_EXCL ? flags | O_NOFOLLOW : flags, lookup, mode);
+	if (flags & O_CREAT && !(flags & O_PATH)) {
+		f = open_create(dirfd, name, flags & O_EXCL ? flags | O_NOFOLLOW : flags, lookup, mode);
+		if (!IS_ERR(f) && !(flags & O_NOFOLLOW))
+			f->flags &= ~(u32)O_NOFOLLOW; /* F_GETFL shows what was asked for */
+		return f;
+	}
 	if (!(flags & O_NOFOLLOW))
 		lookup |= LOOKUP_FOLLOW;
 	if (flags & O_DIRECTORY)
@@ -373,7 +383,7 @@ static long open_user(s32 dirfd, u64 uname, u32 flags, u32 lookup, u32 mode)
 	struct file *f;
 	s32 fd;
 
-	if (flags & O_TMPFILE_BIT && (flags & O_TMPFILE) != O_TMPFILE)
+	if (flags & O_TMPFILE_BIT && ((flags & (O_TMPFILE | O_CREAT)) != O_TMPFILE || !(flags & O_ACCMODE)))
 		return -EINVAL;
 	if (flags & O_PATH)
 		flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;

@@ -204,15 +204,21 @@ static long copy_between(s32 in_fd, u64 uin, s32 out_fd, u64 uout, u64 n, bool r
 		ret = -EISDIR;
 		goto out;
 	}
+	if (regular_only && (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode))) {
+		ret = -EINVAL;
+		goto out;
+	}
 	if (!(in->mode & FMODE_READ) || !(out->mode & FMODE_WRITE))
 		goto out;
+	if (regular_only && in->inode->sb != out->inode->sb) {
+		ret = -EXDEV;
+		goto out;
+	}
 	ret = -EINVAL;
 	if (no_splice(out))
 		goto out;
 	if (!regular_only && ((!S_ISREG(in->inode->mode) && !S_ISBLK(in->inode->mode)) || out->flags & O_APPEND))
 		goto out; /* sendfile(2): the source must be able to seek */
-	if (regular_only && (!S_ISREG(in->inode->mode) || !S_ISREG(out->inode->mode)))
-		goto out;
 	if (regular_only && out->flags & O_APPEND) {
 		ret = -EBADF;
 		goto out;
@@ -244,7 +250,19 @@ SYSCALL4(sendfile, s32, out_fd, s32, in_fd, u64, uoff, u64, n) { return copy_bet
 
 SYSCALL6(copy_file_range, s32, in_fd, u64, uin, s32, out_fd, u64, uout, u64, n, u32, flags)
 {
-	return flags ? -EINVAL : copy_between(in_fd, uin, out_fd, uout, n, true);
+	struct file *in, *out;
+	bool both;
+
+	if (!flags)
+		return copy_between(in_fd, uin, out_fd, uout, n, true);
+	in = fget(in_fd);
+	out = fget(out_fd);
+	both = in && out;
+	if (in)
+		file_put(in);
+	if (out)
+		file_put(out);
+	return both ? -EINVAL : -EBADF;
 }
 
 /* ---- splice: at least one side is a pipe ---- */

@@ -273,7 +273,7 @@ SYSCALL5(fsconfig, s32, fd, u32, cmd, u64, ukey, u64, uvalue, s32, aux)
 	long ret = -EINVAL;
 
 	if (!f)
-		return -EBADF;
+		return fd < 0 ? -EINVAL : -EBADF;
 	if (f->fop != &context_fops || aux)
 		goto out;
 	if (ukey) {

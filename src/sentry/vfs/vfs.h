@@ -234,10 +234,11 @@ struct file {
 enum { FMODE_READ = 1, FMODE_WRITE = 2, FMODE_EXEC = 4, FMODE_PATH = 8, FMODE_LSEEK = 16, FMODE_PREAD = 32, FMODE_STREAM = 64,
        FMODE_DISSOLVE = 128 /* the file stands for a mount that hangs nowhere */,
        FMODE_DENY_WRITE = 256 /* counted as an execution in inode->writecount */, FMODE_OPENED = 512 /* by name: close is told */,
-       FMODE_NONOTIFY = 1024 /* for who reads events: fanotify(7) */ };
+       FMODE_NONOTIFY = 1024 /* for who reads events: fanotify(7) */, FMODE_WRITER = 2048 /* counted in inode->writecount */ };
 static inline struct file *file_get(struct file *f) { refcount_inc(&f->ref); return f; }
 void file_put(struct file *f);
 int file_deny_write(struct file *f); /* it is being executed; -ETXTBSY */
+bool file_direct_allowed(const struct file *f, u32 flags); /* O_DIRECT, if it is among the flags */
 void file_allow_write(struct file *f);
 /* On success the file owns `priv` and file_on_inode() consumes the inode reference; on ERR_PTR nothing is consumed. */
 /* Make an open file on an anonymous inode (pipes, sockets, eventfd, ...): `name` shows as "anon_inode:[name]". */
