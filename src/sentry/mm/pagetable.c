@@ -40,8 +40,14 @@ static u64 *table_alloc(void)
 	return page_to_va(page);
 }
 
+/*
+ * A KVM with shadow page tables keeps a table write-protected and emulates what is stored there; an application's first store into
+ * the frame could be one that the emulator does not know (AVX-512). No processor's entry is written by one byte at an odd
+ * place: by such a store KVM sees that the frame is a table no more (Linux, mmu.c: detect_write_misaligned).
+ */
 static void table_free(u64 *table)
 {
+	((volatile u8 *)table)[1] = 0;
 	atomic_fetch_sub_explicit(&table_pages, 1, memory_order_relaxed);
 	page_put(table_page(table));
 }
